@@ -1,0 +1,62 @@
+/*
+ * The local API: HTTP (libmicrohttpd) over a Unix socket, JSON (jansson).
+ * Only root, the daemon's own user, and members of the socket's group may
+ * connect; peer credentials are checked at every request.
+ *
+ *   GET  /v1/status   everything `veld status --json` prints
+ *   GET  /v1/version
+ *   GET  /v1/pubkey
+ *   POST /v1/ping     {"peer": "machine-b"} -> {"rtt_us": ..., "path": "direct 1.2.3.4:51820"}
+ *   POST /v1/down     stop the daemon; answered before it stops
+ *
+ * Control thread, on the default GLib main context. No handler blocks.
+ */
+#ifndef VELD_CONTROL_API_H
+#define VELD_CONTROL_API_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define VELD_API_BODY_MAX        4096
+#define VELD_API_CONNECTIONS_MAX 32
+
+struct veld_api;
+struct veld_api_request; /* one that waits for its answer */
+
+/* What the API asks of the daemon; `ctx` is passed through. */
+struct veld_api_ops {
+    void *ctx;
+    json_t *(*status)(void *ctx); /* a new reference */
+    const char *(*pubkey)(void *ctx);
+    /*
+     * Start a ping; answer it later, exactly once, with veld_api_reply, from the
+     * same thread. A negative error (with its sentence in `diag`) refuses at once.
+     */
+    int (*ping)(void *ctx, const char *peer, struct veld_api_request *req,
+                struct veld_diag *diag);
+    void (*down)(void *ctx);
+};
+
+/*
+ * Listen on `path` (directory made 0755 if missing; a stale socket of a dead
+ * daemon is replaced, a live one is VELD_E_EXIST). Socket mode 0660.
+ */
+VELD_MUST_USE int veld_api_start(struct veld_api **out, const char *path,
+                                 const struct veld_api_ops *ops, struct veld_diag *diag);
+void veld_api_stop(struct veld_api *a); /* unlinks the socket; NULL is allowed */
+
+/* Answer a waiting request with `body` (reference taken over) and an HTTP status. */
+void veld_api_reply(struct veld_api_request *req, unsigned http_status, json_t *body);
+
+/*
+ * Routing and argument checks without HTTP, for tests and fuzzing: 200 with a
+ * body, 202 when `req` will be answered later, or 4xx with {"error": ...}.
+ */
+unsigned veld_api_handle(const struct veld_api_ops *ops, const char *method, const char *url,
+                         const char *body, size_t len, struct veld_api_request *req,
+                         json_t **out);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * The configuration file: TOML read by toml++ (config_toml.cc), checked here,
+ * strict. docs: veld-daemon(8) and the README.
+ *
+ * Invariant: a config that loads is complete and consistent; every mistake is
+ * told as "FILE:LINE: KEY: what is wrong; what would be right", the first one
+ * found, and nothing outside the process has been touched.
+ *
+ * Control thread, at start.
+ */
+#ifndef VELD_CONTROL_CONFIG_H
+#define VELD_CONTROL_CONFIG_H
+
+#include "base/addr.h"
+#include "base/err.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VELD_NAME_MAX          63          /* a DNS label */
+#define VELD_CONFIG_ADDRS_MAX  8           /* vpn_ip entries of one machine */
+#define VELD_CONFIG_ROUTES_MAX 1024        /* of one machine */
+#define VELD_CONFIG_FILE_MAX   (64u << 20) /* bytes */
+
+enum veld_dns_mode {
+    VELD_DNS_AUTO, /* systemd-resolved, else resolvconf, else resolv.conf */
+    VELD_DNS_RESOLVED,
+    VELD_DNS_RESOLVCONF,
+    VELD_DNS_FILE, /* journalled edit of /etc/resolv.conf */
+    VELD_DNS_OFF,
+};
+
+struct veld_config_peer {
+    char name[VELD_NAME_MAX + 1]; /* lower case; empty when not given */
+    uint8_t pub[32];
+    struct veld_endpoint endpoint; /* family 0: not given */
+    struct veld_ip *addrs;         /* vpn_ip */
+    size_t n_addrs;                /* >= 1 */
+    struct veld_prefix *routes;    /* masked */
+    size_t n_routes;
+    uint16_t keepalive_s;
+    unsigned line; /* of its [[peers]] */
+};
+
+struct veld_config {
+    char *path;
+    struct veld_endpoint listen;  /* default [::]:51820 */
+    char interface[IF_NAMESIZE];  /* default veld0 */
+    char name[VELD_NAME_MAX + 1]; /* default: host name, made a label */
+    struct veld_prefix
+        addrs[VELD_CONFIG_ADDRS_MAX]; /* vpn_ip with its network's length; host bits kept */
+    size_t n_addrs;
+    unsigned mtu;               /* default 1420 */
+    unsigned workers;           /* 0: choose by cores */
+    char *identity_path;        /* NULL: <state dir>/identity */
+    struct veld_prefix *routes; /* offered by this machine; masked */
+    size_t n_routes;
+    bool accept_routes; /* default true */
+    bool has_psk;
+    uint8_t psk[32]; /* from network_secret_file; secret */
+    enum veld_dns_mode dns_mode;
+    char *aead; /* default "auto" */
+    struct veld_config_peer *peers;
+    size_t n_peers;
+};
+
+/* Free with veld_config_free. VELD_E_CONFIG, with the sentence in `diag`. */
+VELD_MUST_USE int veld_config_load(const char *path, struct veld_config **out,
+                                   struct veld_diag *diag);
+/* The same from memory; `path` is used in messages and to resolve relative file names. For tests and fuzzing. */
+VELD_MUST_USE int veld_config_parse(const char *path, const char *text, size_t len,
+                                    struct veld_config **out, struct veld_diag *diag);
+void veld_config_free(struct veld_config *c); /* wipes the psk; NULL is allowed */
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * The handshake-and-timers engine: protocol version 1's control side as a pure
+ * step, (state, event, now) -> actions. It owns no socket and no clock and
+ * blocks on nothing, so tests run hours of protocol time in milliseconds.
+ *
+ * Invariants:
+ *  - nothing a datagram says changes state before it is authenticated;
+ *  - a peer has at most three sessions: previous, current, next. Only `current`
+ *    sends. `next` is a responder's session that its initiator has not used yet;
+ *  - an endpoint changes only to an address that proved it receives: by a
+ *    handshake confirmed from it, or by a pong to a ping sent there;
+ *  - all tables are bounded by the configuration, all waits by a timer.
+ *
+ * Order of calls: new, peer_add*, then step for every event, and step with
+ * VELD_EV_TIMER whenever veld_engine_deadline has passed, until it returns 0.
+ * The caller carries out the actions in order, all of them, before the next
+ * step, and wipes them (veld_actions_wipe).
+ *
+ * Thread: one (control); no locks inside.
+ */
+#ifndef VELD_CONTROL_ENGINE_ENGINE_H
+#define VELD_CONTROL_ENGINE_ENGINE_H
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/drop.h"
+#include "base/err.h"
+#include "crypto/cookie.h"
+#include "crypto/identity.h"
+#include "wire/datagram.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct veld_engine;
+
+/* Protocol times, in seconds; docs/PROTOCOL.md has them as one table. */
+#define VELD_REKEY_AFTER_S       120 /* initiator starts a new handshake, if it still talks */
+#define VELD_REJECT_AFTER_S      180 /* a session ends and its keys are wiped */
+#define VELD_HANDSHAKE_RETRY_S   5   /* plus a random part of up to 1/3 s */
+#define VELD_HANDSHAKE_GIVE_UP_S 90
+#define VELD_KEEPALIVE_S                                                                       \
+    10                    /* heard data and said nothing for so long: say an empty something */
+#define VELD_SILENCE_S 15 /* said data and heard nothing for so long: handshake anew */
+#define VELD_TIMESTAMP_RESERVE_S                                                               \
+    60 /* how far ahead of use the persisted timestamp floor is written */
+#define VELD_CHALLENGE_TIMEOUT_S 5   /* an unanswered path challenge is forgotten */
+#define VELD_CHALLENGE_GAP_MS    100 /* at most one new challenge per peer in this time */
+
+#define VELD_INITIATIONS_PER_S 20 /* per IPv4 address or IPv6 /64, under load */
+#define VELD_INITIATIONS_BURST 5
+
+struct veld_engine_config {
+    const struct veld_identity *identity; /* outlives the engine */
+    uint8_t network_id[32];               /* zeros: static mode without a network */
+    uint8_t psk[32];                      /* zeros: none */
+    uint8_t lanes;                        /* 1..64, offered and accepted */
+    uint32_t max_peers;
+    uint64_t timestamp_floor_ns; /* as last persisted; 0 on the first run */
+    veld_random_fn *random;
+    void *random_ctx;
+};
+
+/* NULL when out of memory. */
+struct veld_engine *veld_engine_new(const struct veld_engine_config *cfg);
+void veld_engine_free(struct veld_engine *e); /* wipes; NULL is allowed */
+
+/* ---- Peers ---- */
+
+struct veld_engine_peer_config {
+    uint8_t pub[32];               /* P, already proved usable */
+    struct veld_endpoint endpoint; /* family 0: unknown */
+    uint16_t keepalive_s;          /* persistent keepalive; 0: none */
+};
+/*
+ * `id` receives a dense number, reused only after removal. VELD_E_EXIST for a
+ * P already here, VELD_E_KEY when P is our own, unusable, or maps to the same
+ * X25519 key as another peer's, VELD_E_FULL.
+ */
+VELD_MUST_USE int veld_engine_peer_add(struct veld_engine *e,
+                                       const struct veld_engine_peer_config *cfg, uint32_t *id);
+/* Change what is configured of a peer without touching its sessions. */
+VELD_MUST_USE int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
+                                       const struct veld_engine_peer_config *cfg);
+
+enum veld_peer_state {
+    VELD_PEER_IDLE,       /* no session, nobody waits */
+    VELD_PEER_CONNECTING, /* handshake under way */
+    VELD_PEER_ACTIVE,     /* a session sends */
+    VELD_PEER_OFFLINE,    /* the last attempt was given up */
+};
+
+struct veld_peer_info {
+    uint8_t pub[32];
+    enum veld_peer_state state;
+    struct veld_endpoint endpoint;
+    uint64_t last_handshake_wall_ns; /* 0: never */
+    uint64_t last_handshake_mono_ns;
+    uint64_t rtt_ns;        /* of the last ping or handshake; 0: unknown */
+    uint32_t current_index; /* local index of the sending session; valid when ACTIVE */
+    uint32_t attempts;      /* initiations sent in the present attempt */
+};
+VELD_MUST_USE int veld_engine_peer_get(const struct veld_engine *e, uint32_t id,
+                                       struct veld_peer_info *out);
+
+/* ---- Events ---- */
+
+enum veld_event_type {
+    VELD_EV_DATAGRAM,     /* 0xC1..0xC3 */
+    VELD_EV_NEED_SESSION, /* somebody wants to send to `peer` */
+    VELD_EV_CONFIRMED,    /* first valid datagram on session `index` */
+    VELD_EV_REKEY_DUE,    /* message limit */
+    VELD_EV_MOVED,        /* newest lane-0 datagram of `index` came from `from` */
+    VELD_EV_MESSAGE,      /* control message on session `index` */
+    VELD_EV_ACTIVITY,     /* what the dataplane saw, about once a second per live peer */
+    VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
+    VELD_EV_REMOVE_PEER,
+    VELD_EV_GOODBYE, /* we are stopping: tell `peer`, retire its sessions */
+    VELD_EV_TIMER,
+};
+
+struct veld_event {
+    enum veld_event_type type;
+    uint32_t peer;
+    uint32_t index;
+    struct veld_endpoint from;
+    const uint8_t *data; /* borrowed for the step */
+    size_t len;
+    bool under_load; /* DATAGRAM */
+    /* ACTIVITY: monotonic ns of the last authenticated datagram, and of the last inner packet; 0 never */
+    uint64_t last_sent_ns, last_sent_data_ns, last_received_ns, last_received_data_ns;
+};
+
+/* ---- Actions ---- */
+
+enum veld_action_type {
+    VELD_ACT_PERSIST_TIMESTAMP, /* make timestamp_floor_ns durable before anything that follows */
+    VELD_ACT_SEND,              /* datagram `bytes` to `to` */
+    VELD_ACT_INSTALL,           /* session: receive on it */
+    VELD_ACT_USE,               /* session `index`: send on it */
+    VELD_ACT_RETIRE,            /* session `index`: forget it */
+    VELD_ACT_SEND_MESSAGE, /* on session `index`; len 0 is a keepalive; `to` family 0: peer's endpoint */
+    VELD_ACT_SET_ENDPOINT, /* peer's endpoint is `to` now; worth remembering on disk */
+    VELD_ACT_GAVE_UP,      /* nobody answered: drop what waits for `peer` */
+    VELD_ACT_PONG,         /* `peer` answered a ping from `to`; rtt_ns */
+};
+
+struct veld_action {
+    enum veld_action_type type;
+    uint32_t peer, index;
+    struct veld_endpoint to;
+    uint64_t timestamp_floor_ns;
+    uint64_t rtt_ns;
+    uint16_t len;
+    uint8_t bytes[VELD_MESSAGE_MAX];
+    struct {
+        uint32_t remote_index;
+        uint8_t lanes;
+        uint8_t send_key[32], recv_key[32]; /* secret */
+        uint64_t reject_at_ns;
+    } session; /* INSTALL */
+};
+
+#define VELD_ACTIONS_MAX 16 /* no single step makes more */
+
+struct veld_actions {
+    size_t n;
+    struct veld_action a[VELD_ACTIONS_MAX];
+};
+void veld_actions_wipe(struct veld_actions *actions);
+
+/*
+ * One step. 0, or the reason a datagram or message was dropped as a positive
+ * `1 + enum veld_drop` (also counted inside), or a negative error. `out` is
+ * reset first; actions it holds are to be carried out whatever is returned.
+ * VELD_EV_TIMER handles one due timer and returns 0 when none is due.
+ */
+int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
+                     const struct veld_now *now, struct veld_actions *out);
+
+/* Monotonic ns of the earliest timer; UINT64_MAX when none runs. */
+uint64_t veld_engine_deadline(const struct veld_engine *e);
+
+struct veld_engine_stats {
+    uint64_t drops[VELD_DROP_COUNT];
+    uint64_t initiations_sent, initiations_answered, handshakes_completed;
+    uint64_t cookies_sent, cookies_received;
+};
+void veld_engine_get_stats(const struct veld_engine *e, struct veld_engine_stats *out);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * The interface as the kernel sees it: addresses, MTU, queue length, routes,
+ * by rtnetlink (libnl-route-3). The interface itself is made by the dataplane
+ * and disappears with the process, and its addresses and routes with it.
+ *
+ * Control thread; each call is a few synchronous netlink exchanges.
+ */
+#ifndef VELD_CONTROL_NETIF_H
+#define VELD_CONTROL_NETIF_H
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "control/journal.h"
+
+#include <stddef.h>
+
+struct veld_netif;
+
+struct veld_netif_config {
+    unsigned ifindex;
+    const char *name;
+    unsigned mtu;
+    unsigned tx_queue_len;           /* packets */
+    unsigned gso_max_size;           /* bytes; 0: leave */
+    const struct veld_prefix *addrs; /* host bits kept */
+    size_t n_addrs;
+};
+
+/*
+ * Set everything and bring the interface up, no IPv6 link-local address. On
+ * failure `diag` names the address or setting and the remedy (an address
+ * already in use on another interface, missing CAP_NET_ADMIN, IPv6 disabled).
+ */
+VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg,
+                                  struct veld_diag *diag);
+/*
+ * Make the routes through the interface exactly `routes` (beside those its
+ * addresses brought), adding and removing the difference. A route that equals
+ * one of another interface is an error naming it.
+ */
+VELD_MUST_USE int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes,
+                                        size_t count, struct veld_diag *diag);
+void veld_netif_close(struct veld_netif *n); /* NULL is allowed */
+
+/*
+ * Turn IP forwarding on for the families among `routes`, through the journal,
+ * and log what was done. Nothing when it is on already.
+ */
+VELD_MUST_USE int veld_netif_enable_forwarding(struct veld_journal *j,
+                                               const struct veld_prefix *routes, size_t count,
+                                               struct veld_diag *diag);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * Putting the DNS stub in place in the system's resolver, and taking it out
+ * again: systemd-resolved over D-Bus (this interface, ~veld only), else
+ * resolvconf, else a journalled edit of /etc/resolv.conf that puts the stub
+ * first and leaves the rest as it was.
+ *
+ * Invariant: after undo, or after the next start following a crash, the
+ * resolver is as it was, unless somebody else changed it meanwhile.
+ * Control thread.
+ */
+#ifndef VELD_CONTROL_RESOLVER_H
+#define VELD_CONTROL_RESOLVER_H
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "control/config.h"
+#include "control/journal.h"
+
+struct veld_resolver;
+
+struct veld_resolver_config {
+    enum veld_dns_mode mode;
+    unsigned ifindex;
+    const char *interface;
+    struct veld_ip server;
+    struct veld_journal *journal; /* outlives the resolver */
+};
+
+/* `diag` says what was tried. Failure is no reason to stop the daemon: log it and go on. */
+VELD_MUST_USE int veld_resolver_apply(struct veld_resolver **out,
+                                      const struct veld_resolver_config *cfg,
+                                      struct veld_diag *diag);
+/* For status: "systemd-resolved", "resolvconf", "/etc/resolv.conf", "off". */
+const char *veld_resolver_method(const struct veld_resolver *r);
+void veld_resolver_undo(struct veld_resolver *r); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * The boundary between the control thread and the workers: the only header of
+ * the dataplane that anyone outside it includes.
+ *
+ * Commands go in by the functions below; events come out of
+ * veld_dataplane_next_event. Workers read peers, routes and sessions through
+ * RCU, so a command takes effect without stopping them.
+ *
+ * Order of calls: open, (peers, routes, sessions)*, start, ..., stop, close.
+ * Thread: the control thread only, throughout. Nothing here blocks on a worker
+ * except stop.
+ *
+ * Ownership: every struct passed in is copied; a `struct veld_dataplane_event`
+ * is a value and holds its payload.
+ */
+#ifndef VELD_DATAPLANE_DATAPLANE_H
+#define VELD_DATAPLANE_DATAPLANE_H
+
+#include "base/addr.h"
+#include "base/drop.h"
+#include "base/err.h"
+#include "wire/datagram.h"
+#include "wire/message.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct veld_dataplane;
+
+#define VELD_WORKERS_MAX  64
+#define VELD_PEERS_MAX    (1u << 20)
+#define VELD_SESSIONS_MAX (1u << 17) /* live sessions; also the width of an index's slot */
+#define VELD_MTU_MIN      1280
+#define VELD_MTU_MAX      9000
+
+struct veld_dataplane_config {
+    const char *interface;       /* e.g. "veld0"; "veld%d" lets the kernel choose */
+    struct veld_endpoint listen; /* ip any or specific; IPv6 any takes IPv4 too */
+    unsigned workers;            /* 1..VELD_WORKERS_MAX */
+    unsigned mtu;
+    const char *aead; /* backend name or "auto" */
+};
+
+/*
+ * Create the TUN interface (down, without addresses: netif's work), bind the
+ * UDP sockets, allocate everything the workers will ever use, and probe
+ * io_uring. On failure nothing is left behind and `diag` says what was missing
+ * (privilege, /dev/net/tun, address in use, kernel too old) and what to do.
+ */
+VELD_MUST_USE int veld_dataplane_open(struct veld_dataplane **out,
+                                      const struct veld_dataplane_config *cfg,
+                                      struct veld_diag *diag);
+VELD_MUST_USE int veld_dataplane_start(struct veld_dataplane *dp, struct veld_diag *diag);
+/* Ends and joins the workers. Sessions can still send (goodbye) until close. */
+void veld_dataplane_stop(struct veld_dataplane *dp);
+/* Wipes and frees everything; the interface disappears. NULL is allowed. */
+void veld_dataplane_close(struct veld_dataplane *dp);
+
+/* Facts for status. Strings live as long as `dp`. */
+struct veld_dataplane_info {
+    char interface[IF_NAMESIZE];
+    unsigned ifindex;
+    uint16_t listen_port;
+    unsigned workers, lanes;
+    const char *aead;    /* backend in use */
+    const char *engine;  /* "io_uring" */
+    const char *offload; /* what the TUN took: "tso4 tso6 uso", ... */
+    bool udp_segment, udp_gro;
+};
+void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_dataplane_info *out);
+
+/* ---- Peers. `id` is the caller's, dense, < VELD_PEERS_MAX. ---- */
+
+VELD_MUST_USE int veld_dataplane_peer_add(struct veld_dataplane *dp, uint32_t id);
+/* Also retires its sessions, drops what waits for it and forgets its endpoint; routes go by publish. */
+void veld_dataplane_peer_remove(struct veld_dataplane *dp, uint32_t id);
+/* Where data to this peer goes. Family 0 forgets it. */
+VELD_MUST_USE int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
+                                                   const struct veld_endpoint *ep);
+
+/* ---- Routes: longest prefix wins, for destinations out and sources in. ---- */
+
+struct veld_route {
+    struct veld_prefix prefix; /* masked */
+    uint32_t peer;
+};
+/* Replace the whole table. Prefixes are unique. Peers named must have been added. */
+VELD_MUST_USE int veld_dataplane_routes_publish(struct veld_dataplane *dp,
+                                                const struct veld_route *routes, size_t n);
+
+/* ---- Sessions ---- */
+
+struct veld_session_params {
+    uint32_t peer;
+    uint32_t local_index; /* unique among live sessions; its low 17 bits are its slot */
+    uint32_t remote_index;
+    uint8_t lanes;                      /* 1..64, as agreed */
+    uint8_t send_key[32], recv_key[32]; /* direction keys; lane keys are derived from them */
+    uint64_t reject_at_ns; /* monotonic; from then on it neither sends nor receives */
+};
+/* The session receives from now on; it sends only after `use`. The caller wipes `p`. */
+VELD_MUST_USE int veld_dataplane_session_install(struct veld_dataplane *dp,
+                                                 const struct veld_session_params *p);
+/* Send on this session from now on, beginning with the packets that waited for one. */
+VELD_MUST_USE int veld_dataplane_session_use(struct veld_dataplane *dp, uint32_t local_index);
+/* Neither send nor receive on it again; its keys are wiped once no worker can see it. */
+void veld_dataplane_session_retire(struct veld_dataplane *dp, uint32_t local_index);
+/* Nobody will come: drop the packets that wait for a session with this peer. */
+void veld_dataplane_peer_drop_held(struct veld_dataplane *dp, uint32_t id);
+
+/* ---- Sending from the control thread, on the main socket ---- */
+
+/* A handshake datagram. VELD_E_UNSUPPORTED when the socket has not that family; VELD_E_IO, VELD_E_FULL. */
+VELD_MUST_USE int veld_dataplane_send_datagram(struct veld_dataplane *dp,
+                                               const struct veld_endpoint *to,
+                                               const uint8_t *datagram, size_t len);
+/*
+ * A control message (len > 0) or a keepalive (len 0), sealed on lane 0 of the
+ * session, to `to`, or to the peer's endpoint when `to` is NULL.
+ */
+VELD_MUST_USE int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_t local_index,
+                                              const struct veld_endpoint *to,
+                                              const uint8_t *message, size_t len);
+
+/* ---- What workers saw of a peer, for the timers. Monotonic ns, 0 never; sums over workers. ---- */
+
+struct veld_activity {
+    uint64_t last_sent_ns, last_sent_data_ns; /* any authenticated datagram; inner packets */
+    uint64_t last_received_ns, last_received_data_ns;
+    uint64_t sent_bytes, received_bytes; /* inner bytes */
+    uint64_t sent_packets, received_packets;
+};
+VELD_MUST_USE int veld_dataplane_peer_activity(const struct veld_dataplane *dp, uint32_t id,
+                                               struct veld_activity *out);
+
+struct veld_dataplane_stats {
+    uint64_t drops[VELD_DROP_COUNT];
+    uint64_t datagrams_received, datagrams_sent;
+    uint64_t packets_from_tun,
+        packets_to_tun; /* inner packets after splitting, before joining */
+    uint64_t super_packets_from_tun, super_packets_to_tun;
+};
+/* Sums over workers. */
+void veld_dataplane_get_stats(const struct veld_dataplane *dp,
+                              struct veld_dataplane_stats *out);
+
+/* ---- Events ---- */
+
+enum veld_dataplane_event_type {
+    VELD_DP_HANDSHAKE, /* a datagram of type 0xC1..0xC3, header checked, nothing else */
+    VELD_DP_CONFIRMED, /* the first valid datagram on a session that `use` was not called for */
+    VELD_DP_NEED_SESSION, /* a packet waits for a session with `peer` (told once until `use` or `drop_held`) */
+    VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
+    VELD_DP_MOVED, /* highest counter so far on lane 0 came from an address that is not the peer's endpoint */
+    VELD_DP_MESSAGE, /* an authenticated control message; may not be well-formed */
+};
+
+struct veld_dataplane_event {
+    enum veld_dataplane_event_type type;
+    uint32_t peer;             /* all but HANDSHAKE */
+    uint32_t local_index;      /* CONFIRMED, REKEY_DUE, MOVED, MESSAGE */
+    struct veld_endpoint from; /* HANDSHAKE, CONFIRMED, MOVED, MESSAGE */
+    uint16_t len;
+    uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, MESSAGE */
+};
+
+/* Readable while events wait; level-triggered. */
+int veld_dataplane_event_fd(const struct veld_dataplane *dp);
+/* Take one event; false (and the descriptor is quiet) when none waits. */
+bool veld_dataplane_next_event(struct veld_dataplane *dp, struct veld_dataplane_event *out);
+/* True when more than 1/8 of a worker's handshake room is in use: ask initiators for cookies. */
+bool veld_dataplane_under_load(const struct veld_dataplane *dp);
+
+#endif
