@@ -1,0 +1,86 @@
+"""The lab: real daemons on machines made of network namespaces. net.py is the harness.
+
+    sudo tools/test --only lab
+    sudo /usr/bin/python3 -m pytest tests/lab -k roaming
+
+VELD_BUILD names another build directory than build/.
+"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+from net import DAEMON, VELD, Net  # noqa: E402
+from pair import Pair  # noqa: E402
+
+
+def why_not():
+    if os.geteuid() != 0:
+        return "needs root, to make network namespaces: sudo tools/test --only lab"
+    if not os.path.exists("/dev/net/tun"):
+        return "needs /dev/net/tun: modprobe tun"
+    return None
+
+
+def host():
+    """What a test might leave on the host. The last test compares."""
+    def lines(*argv):
+        return subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()
+
+    with open("/proc/self/mountinfo") as mounts:
+        seen = {"mount " + line.split()[4] for line in mounts}
+    seen |= {"link " + line.split()[1].split("@")[0] for line in lines("ip", "-o", "link")}
+    seen |= {"route " + line for line in lines("ip", "route", "show", "table", "all")}
+    seen |= {"netns " + line for line in lines("ip", "netns", "list")}
+    seen |= {"resolver " + line for line in Path("/etc/resolv.conf").read_text().splitlines()}
+    seen |= {f"file {p}" for folder in ("/run/veld", "/var/lib/veld", "/etc/veld", "/etc/netns")
+             for p in Path(folder).rglob("*")}
+    seen |= {f"file {p}" for p in Path("/tmp").glob("veld-*")}
+    return seen
+
+
+def pytest_configure(config):
+    config.host_before = host()
+
+
+def pytest_collection_modifyitems(items):
+    why = why_not()
+    for item in items:
+        if why:
+            item.add_marker(pytest.mark.skip(reason=why))
+    # The test that nothing is left behind is the last one.
+    items.sort(key=lambda item: "nothing_is_left" in item.name)
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    item.failed = getattr(item, "failed", False) or outcome.get_result().failed
+
+
+@pytest.fixture
+def net(request):
+    with Net() as net:
+        yield net
+        if getattr(request.node, "failed", False):
+            net.tell()
+
+
+@pytest.fixture
+def pair(net):
+    """Two machines, not started yet; on leaving they must be as before."""
+    assert VELD.exists() and DAEMON.exists(), f"no {DAEMON}: run tools/build"
+    pair = Pair(net)
+    yield pair
+    pair.stop()
+
+
+@pytest.fixture
+def up(pair):
+    """Two machines with running daemons."""
+    return pair.start()

@@ -1,0 +1,150 @@
+"""Traffic for the lab, run inside a machine.
+
+  traffic.py sink ADDRESS PORT             accept one TCP stream; print "BYTES SHA256" of it
+  traffic.py source ADDRESS PORT BYTES [small] [PAUSE_MS]
+                                           send that many; print the same. "small": in pieces
+                                           of 1..3000 bytes. A pause after each piece.
+  traffic.py udp-echo ADDRESS PORT         answer each datagram with itself
+  traffic.py udp-ask ADDRESS PORT SIZE...  ask an echo, each size; print how many were answered
+  traffic.py count ADDRESS PORT            count datagrams until told to end (SIGTERM)
+  traffic.py fire ADDRESS PORT             send each hex line of stdin as a datagram, listen
+                                           half a second; print the answers in hex
+  traffic.py flood ADDRESS PORT SECONDS    send random datagrams as fast as possible; print
+                                           how many
+
+Those that wait for others say "ready" first.
+"""
+import hashlib
+import os
+import random
+import signal
+import socket
+import sys
+import time
+
+
+def resolve(address, port, kind, passive=False):
+    flags = socket.AI_PASSIVE if passive else 0
+    return socket.getaddrinfo(address, int(port), type=kind, flags=flags)[0]
+
+
+def listen(address, port, kind):
+    family, _, _, _, where = resolve(address, port, kind, passive=True)
+    s = socket.socket(family, kind)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(where)
+    if kind == socket.SOCK_STREAM:
+        s.listen(1)
+    print("ready", flush=True)
+    return s
+
+
+def connect(address, port, kind):
+    family, _, _, _, where = resolve(address, port, kind)
+    s = socket.socket(family, kind)
+    s.settimeout(20)
+    s.connect(where)
+    return s
+
+
+def sink(address, port):
+    s, _ = listen(address, port, socket.SOCK_STREAM).accept()
+    digest, total = hashlib.sha256(), 0
+    while True:
+        piece = s.recv(1 << 18)
+        if not piece:
+            break
+        digest.update(piece)
+        total += len(piece)
+    print(total, digest.hexdigest())
+
+
+def source(address, port, size, mode="large", pause_ms="0"):
+    s = connect(address, port, socket.SOCK_STREAM)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    block = os.urandom(1 << 20)
+    digest, left, chance = hashlib.sha256(), int(size), random.Random(1)
+    while left:
+        n = chance.randint(1, 3000) if mode == "small" else 1 << 18
+        start = chance.randrange(len(block) - n)
+        piece = block[start:start + min(n, left)]
+        s.sendall(piece)
+        digest.update(piece)
+        left -= len(piece)
+        if pause_ms != "0":
+            time.sleep(float(pause_ms) / 1000)
+    s.shutdown(socket.SHUT_WR)
+    s.recv(1)  # until the sink has read it all
+    print(size, digest.hexdigest())
+
+
+def udp_echo(address, port):
+    s = listen(address, port, socket.SOCK_DGRAM)
+    while True:
+        data, sender = s.recvfrom(65536)
+        s.sendto(data, sender)
+
+
+def udp_ask(address, port, *sizes):
+    s = connect(address, port, socket.SOCK_DGRAM)
+    s.settimeout(2)
+    answered = 0
+    for size in sizes:
+        question = os.urandom(int(size))
+        s.send(question)
+        try:
+            answered += s.recv(65536) == question
+        except TimeoutError:
+            pass
+    print(answered)
+
+
+def count(address, port):
+    s = listen(address, port, socket.SOCK_DGRAM)
+    n = 0
+
+    def end(*_):
+        print(n, flush=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        s.recv(65536)
+        n += 1
+
+
+def fire(address, port):
+    family, _, _, _, where = resolve(address, port, socket.SOCK_DGRAM)
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    for line in sys.stdin:
+        s.sendto(bytes.fromhex(line), where)
+        time.sleep(0.002)
+    deadline = time.monotonic() + 0.5
+    while (left := deadline - time.monotonic()) > 0:
+        s.settimeout(left)
+        try:
+            print(s.recv(65536).hex())
+        except TimeoutError:
+            break
+
+
+def flood(address, port, seconds):
+    s = connect(address, port, socket.SOCK_DGRAM)
+    chance = random.Random(2)
+    heads = [b"", b"\xc1\0\0\1", b"\xc2\0\0\1", b"\xc3\0\0\1", b"\xc4\0\0\1"]
+    datagrams = [chance.choice(heads) + chance.randbytes(chance.choice([10, 188, 100, 68, 1400]))
+                 for _ in range(1000)]
+    deadline, n = time.monotonic() + float(seconds), 0
+    while time.monotonic() < deadline:
+        for datagram in datagrams:
+            try:
+                s.send(datagram)
+                n += 1
+            except OSError:
+                pass
+    print(n)
+
+
+if __name__ == "__main__":
+    {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
+     "fire": fire, "flood": flood}[sys.argv[1]](*sys.argv[2:])
