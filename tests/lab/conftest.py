@@ -40,7 +40,7 @@ def host():
     seen |= {"resolver " + line for line in Path("/etc/resolv.conf").read_text().splitlines()}
     seen |= {f"file {p}" for folder in ("/run/veld", "/var/lib/veld", "/etc/veld", "/etc/netns")
              for p in Path(folder).rglob("*")}
-    seen |= {f"file {p}" for p in Path("/tmp").glob("veld-*")}
+    seen |= {f"file {p}" for p in Path("/tmp").glob("veld-lab-*")}
     return seen
 
 

@@ -15,13 +15,13 @@ def endpoint(address, port=PORT):
 
 
 class Pair:
-    def __init__(self, net: Net, outer=4, wired=True):
+    def __init__(self, net: Net, outer=4, wired=True, keys=True):
         self.net, self.outer = net, outer
         self.a, self.b = net.machine("machine-a"), net.machine("machine-b")
         if wired:
             net.wire(self.a, self.b, ["1.2.3.1/24", "fd00:1::1/64"],
                      ["1.2.3.4/24", "fd00:1::4/64"])
-        self.keys = {m: m.keygen() for m in (self.a, self.b)}
+        self.keys = {m: m.keygen() for m in (self.a, self.b)} if keys else {}
         self.clean = {}
 
     def entry(self, machine, **changes):

@@ -1,0 +1,141 @@
+"""Addresses change, daemons restart and crash, wires and interfaces go down.
+
+    machine-a                                    machine-b
+      eth0 1.2.3.1, fd00:1::1  ----------  eth0 1.2.3.4, fd00:1::4
+"""
+import time
+
+import pytest
+
+from net import LAB, eventually
+from pair import INNER, Pair, endpoint
+
+
+@pytest.mark.parametrize("mover", ["a", "b"])
+def test_roaming_in_mid_transfer(pair, mover):
+    """The mover's address changes; TCP inside goes on, and the other learns the new address."""
+    pair.start().connected()
+    machine = getattr(pair, mover)
+    sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
+    source = pair.a.spawn("python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
+                          30_000_000, "small", 0.05)
+    eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
+    old, new = (("1.2.3.1", "1.2.3.9") if mover == "a" else ("1.2.3.4", "1.2.3.8"))
+    machine.sh(f"ip addr del {old}/24 dev eth0; ip addr add {new}/24 dev eth0")
+    other = pair.other(machine)
+    eventually(lambda: other.peer(machine.name)["endpoint"] == f"{new}:51820",
+               "the new address is learnt", 10)
+    assert source.running(), "the transfer was to be under way still"
+    assert sink.finish(60).splitlines()[1] == source.finish().strip()
+    machine.sh(f"ip addr del {new}/24 dev eth0; ip addr add {old}/24 dev eth0")
+
+
+def first_answer(machine, target="10.0.0.2"):
+    """Seconds until a ping is answered."""
+    start = time.monotonic()
+    eventually(lambda: machine.run("ping", "-c1", "-W0.2", "-q", target, check=False)
+               .returncode == 0, "traffic again", 10, 0.02)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("which", ["a", "b"])
+@pytest.mark.parametrize("speaker", ["a", "b"])
+def test_traffic_within_a_second_of_a_restart(pair, which, how, speaker):
+    pair.start().connected()
+    machine = getattr(pair, which)
+    machine.stop() if how == "stop" else machine.daemon.kill()
+    machine.start()
+    if speaker == "a":
+        took = first_answer(pair.a, "10.0.0.2")
+    else:
+        took = first_answer(pair.b, "10.0.0.1")
+    assert took < 1.0
+    assert pair.a.pings("fd0a::2") == 1
+
+
+def test_stream_survives_a_restart_of_the_daemon(pair):
+    """Sessions go, the inner connection stays: its packets wait for the next session."""
+    pair.start().connected()
+    sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
+    source = pair.a.spawn("python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
+                          30_000_000, "small", 0.05)
+    eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
+    pair.b.daemon.kill()
+    pair.b.start()
+    assert sink.finish(60).splitlines()[1] == source.finish().strip()
+
+
+def test_crash_in_mid_transfer_leaves_nothing(pair):
+    """pair's end checks it: after the next start and stop all is as before."""
+    pair.start(a=pair.config(pair.a, routes=["192.168.9.0/24"])).connected()
+    sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
+    source = pair.a.spawn("python3", LAB / "traffic.py", "source", "10.0.0.2", 9000, 10**10)
+    eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
+    pair.a.daemon.kill()
+    eventually(lambda: not pair.a.has_interface(), "the interface goes with the process")
+    source.kill()
+    sink.kill()
+    pair.a.start()
+    pair.connected()
+    pair.a.stop()
+    pair.b.stop()
+
+
+def test_sigterm_stops_it_cleanly(up):
+    for machine in (up.a, up.b):
+        assert machine.daemon.stop() == 0
+        assert not machine.has_interface()
+
+
+def test_goodbye_is_heard(up):
+    """After b says goodbye a does not think it is there for minutes."""
+    up.connected()
+    up.b.stop()
+    eventually(lambda: up.a.peer("machine-b")["state"] != "active", "a knows", 2)
+
+
+def test_wire_that_goes_away_is_survived(up):
+    up.connected()
+    up.a.sh("ip link set eth0 down")
+    assert up.a.pings("10.0.0.2", wait=1) == 0
+    assert up.a.daemon.running()
+    up.a.sh("ip link set eth0 up; ip -6 addr replace fd00:1::1/64 dev eth0 nodad")
+    assert first_answer(up.a) < 5
+
+
+def test_interface_set_down_is_survived(up):
+    up.connected()
+    up.a.sh("ip link set veld0 down")
+    up.b.pings("10.0.0.1", count=3, interval=0.1, wait=1)
+    assert up.a.daemon.running()
+    up.a.sh("ip link set veld0 up")
+    assert first_answer(up.b, "10.0.0.1") < 5
+
+
+@pytest.mark.parametrize("outer", [4, 6])
+def test_path_of_mtu_1280(net, outer):
+    """
+        machine-a  ----------  router  ----------  machine-b
+          1.2.3.1    1.2.3.2     1.2.4.2   MTU 1280   1.2.4.4
+    """
+    pair = Pair(net, outer=outer, wired=False)
+    router = net.machine("router")
+    net.wire(pair.a, router, ["1.2.3.1/24", "fd00:1::1/64"], ["1.2.3.2/24", "fd00:1::2/64"])
+    net.wire(router, pair.b, ["1.2.4.2/24", "fd00:2::2/64"], ["1.2.4.4/24", "fd00:2::4/64"],
+             mtu=1280)
+    router.sh("echo 1 >/proc/sys/net/ipv4/ip_forward;"
+              "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+    pair.a.sh("ip route add default via 1.2.3.2; ip -6 route add default via fd00:1::2")
+    pair.b.sh("ip route add default via 1.2.4.2; ip -6 route add default via fd00:2::2")
+    b_address = {4: "1.2.4.4", 6: "fd00:2::4"}[outer]
+    pair.start(a=pair.config(pair.a, peers=[pair.entry(pair.b, endpoint=endpoint(b_address))]))
+    pair.connected()
+    for inner in (4, 6):
+        eventually(lambda: pair.a.pings(INNER[inner][1], size=1372), "a full packet passes", 15)
+        for receiver in (pair.b, pair.a):
+            address = INNER[inner][pair.number(receiver)]
+            sink = receiver.spawn_traffic("sink", address, 9000)
+            sent = pair.other(receiver).traffic("source", address, 9000, 3_000_000).stdout
+            assert sink.finish().splitlines()[1] == sent.strip()
+    pair.stop()
