@@ -20,6 +20,7 @@
     X(TAG, "bad_tag", "authentication tag does not match: forged or corrupted")                \
     X(EXPIRED, "session_expired", "session is past its lifetime or message limit")             \
     /* handshake */                                                                            \
+    X(ADDRESS, "bad_sender_address", "initiation from an address that cannot be answered")     \
     X(MAC1, "bad_mac1", "initiation or response not addressed to this key")                    \
     X(MAC2, "cookie_required", "under load, and the sender has not proved its address")        \
     X(RATE, "rate_limited", "too many initiations from this address")                          \

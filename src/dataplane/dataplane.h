@@ -150,7 +150,7 @@ void veld_dataplane_get_stats(const struct veld_dataplane *dp,
 
 enum veld_dataplane_event_type {
     VELD_DP_HANDSHAKE, /* a datagram of type 0xC1..0xC3, header checked, nothing else */
-    VELD_DP_CONFIRMED, /* the first valid datagram on a session that `use` was not called for */
+    VELD_DP_CONFIRMED, /* the first valid datagram on a session, `use`d or not */
     VELD_DP_NEED_SESSION, /* a packet waits for a session with `peer` (told once until `use` or `drop_held`) */
     VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
     VELD_DP_MOVED, /* highest counter so far on lane 0 came from an address that is not the peer's endpoint */

@@ -14,7 +14,7 @@
  * Order of calls: new, peer_add*, then step for every event, and step with
  * VELD_EV_TIMER whenever veld_engine_deadline has passed, until it returns 0.
  * The caller carries out the actions in order, all of them, before the next
- * step, and wipes them (veld_actions_wipe).
+ * step, and wipes them (veld_actions_wipe). Times are > 0: 0 means never.
  *
  * Thread: one (control); no locks inside.
  */
@@ -110,7 +110,7 @@ VELD_MUST_USE int veld_engine_peer_get(const struct veld_engine *e, uint32_t id,
 enum veld_event_type {
     VELD_EV_DATAGRAM,     /* 0xC1..0xC3 */
     VELD_EV_NEED_SESSION, /* somebody wants to send to `peer` */
-    VELD_EV_CONFIRMED,    /* first valid datagram on session `index` */
+    VELD_EV_CONFIRMED,    /* first valid datagram on session `index`, whoever initiated it */
     VELD_EV_REKEY_DUE,    /* message limit */
     VELD_EV_MOVED,        /* newest lane-0 datagram of `index` came from `from` */
     VELD_EV_MESSAGE,      /* control message on session `index` */
@@ -175,7 +175,8 @@ void veld_actions_wipe(struct veld_actions *actions);
  * One step. 0, or the reason a datagram or message was dropped as a positive
  * `1 + enum veld_drop` (also counted inside), or a negative error. `out` is
  * reset first; actions it holds are to be carried out whatever is returned.
- * VELD_EV_TIMER handles one due timer and returns 0 when none is due.
+ * VELD_EV_TIMER handles one peer's due timers and returns 1 (or an error), and
+ * 0 when none is due.
  */
 int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
                      const struct veld_now *now, struct veld_actions *out);
