@@ -4,6 +4,7 @@
 #ifndef VELD_TESTS_RANDOM_H
 #define VELD_TESTS_RANDOM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,18 @@ static inline void test_random_fill(struct test_random *r, void *out, size_t len
     uint8_t *p = out;
     for (size_t i = 0; i < len; i++)
         p[i] = (uint8_t)test_random_u64(r);
+}
+
+/* True `per_mille` times in a thousand. */
+static inline bool test_random_chance(struct test_random *r, unsigned per_mille)
+{
+    return test_random_below(r, 1000) < per_mille;
+}
+
+/* A veld_random_fn whose context is the generator. */
+static inline void test_random_fn(void *ctx, void *out, size_t len)
+{
+    test_random_fill(ctx, out, len);
 }
 
 #endif
