@@ -1,0 +1,273 @@
+#include "control/engine/engine_impl.h"
+
+#include "crypto/primitives.h"
+
+#include <stdlib.h>
+
+#define INDICES_MIN      1024
+#define INDICES_PER_PEER 4 /* three sessions and a handshake */
+
+static uint32_t index_slots(uint32_t max_peers)
+{
+    uint64_t want = (uint64_t)max_peers * INDICES_PER_PEER;
+    return (uint32_t)VELD_MIN(VELD_MAX(want, INDICES_MIN), 1u << VELD_INDEX_SLOT_BITS);
+}
+
+struct veld_engine *veld_engine_new(const struct veld_engine_config *cfg)
+{
+    struct veld_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    uint8_t seed[2][16];
+    cfg->random(cfg->random_ctx, seed, sizeof seed);
+    e->cfg = *cfg;
+    e->timestamp = (struct veld_timestamp){cfg->timestamp_floor_ns, cfg->timestamp_floor_ns};
+    veld_cookie_checker_init(&e->checker, cfg->identity->pub);
+    e->peers = veld_peer_table_new(cfg->max_peers, seed[0]);
+    e->indices = veld_index_table_new(index_slots(cfg->max_peers));
+    e->deadlines = veld_deadlines_new(cfg->max_peers);
+    e->limiter = veld_ratelimit_new(seed[1]);
+    if (!e->peers || !e->indices || !e->deadlines || !e->limiter) {
+        veld_engine_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+void veld_engine_free(struct veld_engine *e)
+{
+    if (!e)
+        return;
+    veld_peer_table_free(e->peers);
+    veld_index_table_free(e->indices);
+    veld_deadlines_free(e->deadlines);
+    veld_ratelimit_free(e->limiter);
+    veld_wipe(e, sizeof *e);
+    free(e);
+}
+
+/* ---- Peers ---- */
+
+/* Its earliest timer is the one the heap has. */
+static void update_deadline(struct veld_engine *e, const struct veld_engine_peer *p)
+{
+    uint64_t at_ns = VELD_MIN(p->handshake_at_ns, p->confirm_at_ns);
+    const struct veld_engine_session *slots[] = {&p->current, &p->previous, &p->next};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(slots); i++) {
+        if (veld_slot_used(slots[i]))
+            at_ns = VELD_MIN(at_ns, slots[i]->reject_at_ns);
+    }
+    veld_deadlines_set(e->deadlines, p->id, at_ns);
+}
+
+int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_config *cfg,
+                         uint32_t *id)
+{
+    if (cfg->endpoint.ip.family != 0 && !veld_endpoint_usable(&cfg->endpoint))
+        return VELD_E_INVAL;
+    struct veld_engine_peer *p;
+    int rc = veld_peer_table_add(e->peers, cfg->pub, &p);
+    if (rc < 0)
+        return rc;
+    if (veld_equal(p->x_pub, e->cfg.identity->x_pub, sizeof p->x_pub)) {
+        veld_peer_table_remove(e->peers, p);
+        return VELD_E_KEY; /* ourselves, or our sign twin */
+    }
+    p->we_lead = memcmp(e->cfg.identity->pub, p->pub, sizeof p->pub) < 0;
+    p->keepalive_s = cfg->keepalive_s;
+    p->configured = p->endpoint = cfg->endpoint;
+    veld_cookie_jar_init(&p->jar, p->pub);
+    p->confirm_at_ns = VELD_NEVER;
+    /* Who is to be kept alive is called at once. */
+    p->handshake_at_ns = p->keepalive_s && p->endpoint.ip.family ? 0 : VELD_NEVER;
+    update_deadline(e, p);
+    *id = p->id;
+    return 0;
+}
+
+int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
+                         const struct veld_engine_peer_config *cfg)
+{
+    struct veld_engine_peer *p = veld_peer_table_get(e->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    bool has_endpoint = cfg->endpoint.ip.family != 0;
+    if (memcmp(cfg->pub, p->pub, sizeof p->pub) != 0 ||
+        (has_endpoint && !veld_endpoint_usable(&cfg->endpoint)))
+        return VELD_E_INVAL;
+    p->keepalive_s = cfg->keepalive_s;
+    /* Saying the same again does not call back a peer that has moved on since. */
+    bool moved = has_endpoint && !veld_endpoint_equal(&cfg->endpoint, &p->configured);
+    p->configured = cfg->endpoint;
+    if (moved) {
+        p->endpoint = cfg->endpoint;
+        p->endpoint_proved_ns = 0;
+    }
+    /* A handshake proves the new address; until then a session stays on the old one. */
+    bool live = veld_slot_used(&p->current);
+    if ((moved && (live || p->attempting)) ||
+        (p->keepalive_s && !live && !p->attempting && p->endpoint.ip.family != 0))
+        p->handshake_at_ns = 0;
+    update_deadline(e, p);
+    return 0;
+}
+
+static enum veld_peer_state state_of(const struct veld_engine_peer *p)
+{
+    if (p->offline)
+        return VELD_PEER_OFFLINE;
+    if (veld_slot_used(&p->current))
+        return VELD_PEER_ACTIVE;
+    return p->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;
+}
+
+int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_peer_info *out)
+{
+    const struct veld_engine_peer *p = veld_peer_table_get(e->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    *out = (struct veld_peer_info){
+        .state = state_of(p),
+        .endpoint = p->endpoint,
+        .last_handshake_wall_ns = p->last_handshake_wall_ns,
+        .last_handshake_mono_ns = p->last_handshake_mono_ns,
+        .rtt_ns = p->rtt_ns,
+        .current_index = p->current.local_index,
+        .attempts = p->attempts,
+    };
+    memcpy(out->pub, p->pub, sizeof out->pub);
+    return 0;
+}
+
+/* ---- Steps ---- */
+
+void veld_step_touch(struct veld_step *s, struct veld_engine_peer *p)
+{
+    s->touched = p;
+    veld_session_expire(s, p);
+}
+
+void veld_step_random(struct veld_step *s, void *out, size_t len)
+{
+    s->e->cfg.random(s->e->cfg.random_ctx, out, len);
+}
+
+static int on_datagram(struct veld_step *s, const struct veld_event *ev)
+{
+    struct veld_header h;
+    enum veld_drop reason;
+    if (!veld_header_parse(ev->data, ev->len, &h, &reason))
+        return veld_step_drop(s, reason);
+    switch (h.type) {
+    case VELD_INITIATION: return veld_initiation_receive(s, ev, h.index);
+    case VELD_RESPONSE: return veld_response_receive(s, ev, &h);
+    case VELD_COOKIE_REPLY: return veld_cookie_reply_receive(s, ev, h.index);
+    default: return veld_step_drop(s, VELD_DROP_TYPE); /* data is the dataplane's */
+    }
+}
+
+/* What is told of a session: find its peer, and do nothing if either is gone. */
+static int on_session_event(struct veld_step *s, const struct veld_event *ev)
+{
+    uint32_t id;
+    struct veld_engine_peer *p = NULL;
+    if (veld_index_table_find(s->e->indices, ev->index, &id)) {
+        p = veld_peer_table_get(s->e->peers, id);
+        veld_step_touch(s, p);
+    }
+    struct veld_engine_session *session = p ? veld_session_find(p, ev->index) : NULL;
+    if (!session)
+        return veld_step_drop(s, VELD_DROP_INDEX);
+    switch (ev->type) {
+    case VELD_EV_CONFIRMED:
+    case VELD_EV_MOVED:
+        veld_session_heard(s, p, session, &ev->from);
+        veld_path_challenge(s, p, &ev->from);
+        return 0;
+    case VELD_EV_REKEY_DUE: return session == &p->current ? veld_attempt_start(s, p) : 0;
+    default: return veld_message_receive(s, p, ev);
+    }
+}
+
+static void goodbye(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (veld_slot_used(&p->current))
+        veld_step_message(s, p, NULL, &(struct veld_message){.type = VELD_MSG_GOODBYE});
+    veld_session_retire_all(s, p);
+    veld_attempt_abandon(s, p);
+}
+
+static void remove_peer(struct veld_step *s, struct veld_engine_peer *p)
+{
+    veld_session_retire_all(s, p);
+    veld_attempt_end(s->e, p);
+    veld_deadlines_set(s->e->deadlines, p->id, VELD_NEVER);
+    veld_peer_table_remove(s->e->peers, p);
+    s->touched = NULL;
+}
+
+static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
+{
+    struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, ev->peer);
+    if (!p)
+        return VELD_E_NOENT;
+    veld_step_touch(s, p);
+    switch (ev->type) {
+    case VELD_EV_NEED_SESSION:
+        return veld_slot_used(&p->current) ? 0 : veld_attempt_start(s, p);
+    case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
+    case VELD_EV_PING: return veld_path_ping(s, p);
+    case VELD_EV_GOODBYE: goodbye(s, p); return 0;
+    default: remove_peer(s, p); return 0;
+    }
+}
+
+static int on_timer(struct veld_step *s)
+{
+    uint32_t id = 0;
+    if (veld_deadlines_first(s->e->deadlines, &id) > s->now.mono_ns)
+        return 0;
+    struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, id);
+    veld_step_touch(s, p);
+    int rc = 0;
+    if (p->confirm_at_ns <= s->now.mono_ns)
+        rc = veld_session_confirm_due(s, p);
+    if (p->handshake_at_ns <= s->now.mono_ns)
+        rc = veld_attempt_due(s, p);
+    return rc < 0 ? rc : 1;
+}
+
+int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
+                     const struct veld_now *now, struct veld_actions *out)
+{
+    struct veld_step s = {.e = e, .now = *now, .out = out};
+    int rc = VELD_E_INVAL;
+    out->n = 0;
+    switch (ev->type) {
+    case VELD_EV_DATAGRAM: rc = on_datagram(&s, ev); break;
+    case VELD_EV_CONFIRMED:
+    case VELD_EV_REKEY_DUE:
+    case VELD_EV_MOVED:
+    case VELD_EV_MESSAGE: rc = on_session_event(&s, ev); break;
+    case VELD_EV_NEED_SESSION:
+    case VELD_EV_ACTIVITY:
+    case VELD_EV_PING:
+    case VELD_EV_REMOVE_PEER:
+    case VELD_EV_GOODBYE: rc = on_peer_event(&s, ev); break;
+    case VELD_EV_TIMER: rc = on_timer(&s); break;
+    }
+    if (s.touched)
+        update_deadline(e, s.touched);
+    return rc;
+}
+
+uint64_t veld_engine_deadline(const struct veld_engine *e)
+{
+    uint32_t id;
+    return veld_deadlines_first(e->deadlines, &id);
+}
+
+void veld_engine_get_stats(const struct veld_engine *e, struct veld_engine_stats *out)
+{
+    *out = e->stats;
+}

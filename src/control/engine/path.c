@@ -1,0 +1,129 @@
+/*
+ * Endpoints: an address becomes a peer's endpoint when it has shown that it
+ * receives what we send there, never because something came from it.
+ */
+#include "control/engine/engine_impl.h"
+
+#include "crypto/primitives.h"
+
+bool veld_endpoint_usable(const struct veld_endpoint *ep)
+{
+    static const struct veld_ip loopback6 = {.family = 6, .b = {[15] = 1}};
+    bool loopback =
+        (ep->ip.family == 4 && ep->ip.b[0] == 127) || veld_ip_equal(&ep->ip, &loopback6);
+    return ep->port != 0 && (loopback || veld_ip_is_unicast(&ep->ip));
+}
+
+void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
+                      const struct veld_endpoint *to)
+{
+    bool news = !p->endpoint_proved_ns || !veld_endpoint_equal(&p->endpoint, to);
+    p->endpoint_proved_ns = s->now.mono_ns;
+    if (!news)
+        return;
+    p->endpoint = *to;
+    veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
+}
+
+void veld_path_answered(struct veld_step *s, struct veld_engine_peer *p,
+                        const struct veld_endpoint *to, uint64_t sent_ns)
+{
+    if (p->endpoint_proved_ns <= sent_ns) /* else the peer has been seen elsewhere since */
+        veld_path_proved(s, p, to);
+}
+
+void veld_path_confirmed(struct veld_step *s, struct veld_engine_peer *p,
+                         const struct veld_endpoint *from)
+{
+    if (p->endpoint_proved_ns && veld_endpoint_equal(&p->endpoint, from))
+        return;
+    veld_path_proved(s, p, &p->answered_to); /* the response went there, and was received */
+}
+
+void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
+                         const struct veld_endpoint *to)
+{
+    struct veld_engine_challenge *c = &p->challenge;
+    uint64_t now_ns = s->now.mono_ns;
+    if (!veld_slot_used(&p->current) || !veld_endpoint_usable(to) ||
+        veld_endpoint_equal(&p->endpoint, to))
+        return;
+    if (c->sent_ns &&
+        veld_ns_since(now_ns, c->sent_ns) < VELD_CHALLENGE_GAP_MS * VELD_NS_PER_MS)
+        return;
+    bool expired =
+        veld_ns_since(now_ns, c->made_ns) >= VELD_CHALLENGE_TIMEOUT_S * VELD_NS_PER_S;
+    if (expired || !veld_endpoint_equal(&c->to, to)) {
+        veld_step_random(s, c->token, sizeof c->token);
+        c->to = *to;
+        c->made_ns = now_ns;
+    }
+    c->sent_ns = now_ns;
+    struct veld_message ping = {.type = VELD_MSG_PING};
+    memcpy(ping.token, c->token, sizeof ping.token);
+    veld_step_message(s, p, to, &ping);
+}
+
+static bool answers_challenge(const struct veld_step *s, const struct veld_engine_challenge *c,
+                              const uint8_t token[VELD_PING_TOKEN_SIZE],
+                              const struct veld_endpoint *from)
+{
+    return c->to.ip.family != 0 && veld_endpoint_equal(&c->to, from) &&
+           veld_ns_since(s->now.mono_ns, c->made_ns) <
+               VELD_CHALLENGE_TIMEOUT_S * VELD_NS_PER_S &&
+           veld_equal(c->token, token, VELD_PING_TOKEN_SIZE);
+}
+
+void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
+                    const uint8_t token[VELD_PING_TOKEN_SIZE], const struct veld_endpoint *from)
+{
+    if (answers_challenge(s, &p->challenge, token, from)) {
+        p->challenge.to = (struct veld_endpoint){0};
+        veld_path_proved(s, p, from);
+        return;
+    }
+    for (size_t i = 0; i < VELD_PINGS_MAX; i++) {
+        struct veld_engine_ping *ping = &p->pings[i];
+        uint64_t rtt_ns = veld_ns_since(s->now.mono_ns, ping->sent_ns);
+        if (!ping->sent_ns || rtt_ns >= VELD_PING_TIMEOUT_NS ||
+            !veld_equal(ping->token, token, VELD_PING_TOKEN_SIZE))
+            continue;
+        *ping = (struct veld_engine_ping){0};
+        p->rtt_ns = rtt_ns;
+        struct veld_action *a = veld_step_act(s, VELD_ACT_PONG, p->id);
+        a->to = *from;
+        a->rtt_ns = rtt_ns;
+        return;
+    }
+}
+
+static void send_ping(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_ping *slot = &p->pings[0];
+    for (size_t i = 1; i < VELD_PINGS_MAX; i++) {
+        if (p->pings[i].sent_ns < slot->sent_ns)
+            slot = &p->pings[i];
+    }
+    struct veld_message ping = {.type = VELD_MSG_PING};
+    veld_step_random(s, ping.token, sizeof ping.token);
+    memcpy(slot->token, ping.token, sizeof slot->token);
+    slot->sent_ns = s->now.mono_ns;
+    veld_step_message(s, p, NULL, &ping);
+}
+
+int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (veld_slot_used(&p->current)) {
+        send_ping(s, p);
+        return 0;
+    }
+    p->ping_wanted_until_ns = s->now.mono_ns + VELD_PING_TIMEOUT_NS;
+    return veld_attempt_start(s, p);
+}
+
+void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (p->ping_wanted_until_ns > s->now.mono_ns)
+        send_ping(s, p);
+    p->ping_wanted_until_ns = 0;
+}
