@@ -24,6 +24,13 @@
 #define VELD_CONFIG_ROUTES_MAX 1024        /* of one machine */
 #define VELD_CONFIG_FILE_MAX   (64u << 20) /* bytes */
 
+/*
+ * To prove that a key is usable takes some 0.1 ms. In a config of more peers
+ * than this, whoever uses a key first finds out (veld_engine_peer_add refuses
+ * what is unusable); below, a mistyped key is told here, with its line.
+ */
+#define VELD_CONFIG_PROVED_MAX 4096
+
 enum veld_dns_mode {
     VELD_DNS_AUTO, /* systemd-resolved, else resolvconf, else resolv.conf */
     VELD_DNS_RESOLVED,

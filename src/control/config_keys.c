@@ -1,0 +1,382 @@
+#include "control/config_read.h"
+
+#include "base/bytes.h"
+#include "base/nearest.h"
+#include "crypto/aead.h"
+#include "crypto/identity.h"
+#include "crypto/primitives.h"
+#include "dataplane/dataplane.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS_MAX 16 /* of one table */
+
+typedef int read_fn(struct veld_config_reader *r, const char *key, const struct veld_toml *v);
+
+struct key {
+    const char *name;  /* in its table */
+    const char *label; /* in messages */
+    read_fn *read;
+};
+
+struct table {
+    const char *heading; /* for messages */
+    const struct key *keys;
+    size_t n;
+};
+
+/* ---- The top of the file ---- */
+
+static int read_listen(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    r->own.endpoint = v;
+    return veld_config_listen(r, key, v, &r->config->listen);
+}
+
+static int read_own_addrs(struct veld_config_reader *r, const char *key,
+                          const struct veld_toml *v)
+{
+    r->own.vpn_ip = v;
+    return veld_config_own_addrs(r, key, v, r->config->addrs, &r->config->n_addrs);
+}
+
+static int read_own_name(struct veld_config_reader *r, const char *key,
+                         const struct veld_toml *v)
+{
+    r->own.name = v;
+    return veld_config_name(r, key, v, r->config->name);
+}
+
+static int read_own_routes(struct veld_config_reader *r, const char *key,
+                           const struct veld_toml *v)
+{
+    r->own.routes = v;
+    return veld_config_routes(r, key, v, &r->config->routes, &r->config->n_routes);
+}
+
+static int read_accept_routes(struct veld_config_reader *r, const char *key,
+                              const struct veld_toml *v)
+{
+    return veld_config_bool(r, key, v, &r->config->accept_routes);
+}
+
+static int read_identity(struct veld_config_reader *r, const char *key,
+                         const struct veld_toml *v)
+{
+    return veld_config_path(r, key, v, &r->config->identity_path);
+}
+
+static int read_secret_file(struct veld_config_reader *r, const char *key,
+                            const struct veld_toml *v)
+{
+    int rc = veld_config_secret(r, key, v, r->config->psk);
+    r->config->has_psk = rc == 0;
+    return rc;
+}
+
+static int read_mtu(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    return veld_config_number(r, key, v, VELD_MTU_MIN, VELD_MTU_MAX, &r->config->mtu);
+}
+
+static int read_workers(struct veld_config_reader *r, const char *key,
+                        const struct veld_toml *v)
+{
+    return veld_config_number(r, key, v, 0, VELD_WORKERS_MAX, &r->config->workers);
+}
+
+static int read_keepalive(struct veld_config_reader *r, const char *key,
+                          const struct veld_toml *v)
+{
+    unsigned seconds;
+    int rc = veld_config_number(r, key, v, 0, UINT16_MAX, &seconds);
+    if (rc == 0)
+        r->keepalive_s = (uint16_t)seconds;
+    return rc;
+}
+
+/* A "%d" at the end lets the kernel choose the number. */
+static int read_interface(struct veld_config_reader *r, const char *key,
+                          const struct veld_toml *v)
+{
+    static const char *const taken[] = {".", "..", "lo", "all", "default"};
+    const char *text;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0)
+        return rc;
+    size_t len = strlen(text);
+    bool good = len < IF_NAMESIZE;
+    size_t plain = len > 2 && strcmp(text + len - 2, "%d") == 0 ? len - 2 : len;
+    for (size_t i = 0; i < plain && good; i++)
+        good = isascii(text[i]) &&
+               (isalnum((unsigned char)text[i]) || strchr("._-", text[i]) != NULL);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(taken) && good; i++)
+        good = strcmp(text, taken[i]) != 0;
+    if (!good)
+        return veld_config_fail(r, v->line, key,
+                                "\"%s\" cannot name an interface; use 1 to %d letters, digits, "
+                                "'.', '_' or '-', as in \"veld0\"",
+                                veld_config_quote(text).text, IF_NAMESIZE - 1);
+    memcpy(r->config->interface, text, len + 1);
+    return 0;
+}
+
+static int read_aead(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    const char *text;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0)
+        return rc;
+    char known[128] = "\"auto\"";
+    bool found = strcmp(text, "auto") == 0;
+    for (const struct veld_aead_backend *const *b = veld_aead_backends(); *b && !found; b++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, ", \"%s\"", (*b)->name);
+        found = strcmp(text, (*b)->name) == 0;
+    }
+    if (!found)
+        return veld_config_fail(r, v->line, key, "\"%s\" is not known; use one of %s",
+                                veld_config_quote(text).text, known);
+    free(r->config->aead);
+    r->config->aead = strdup(text);
+    return r->config->aead ? 0 : veld_fail(r->diag, VELD_E_NOMEM, "out of memory");
+}
+
+static read_fn read_dns, read_peers;
+
+static const struct key top_keys[] = {
+    {"listen_addr", "listen_addr", read_listen},
+    {"vpn_ip", "vpn_ip", read_own_addrs},
+    {"name", "name", read_own_name},
+    {"identity", "identity", read_identity},
+    {"network_secret_file", "network_secret_file", read_secret_file},
+    {"interface", "interface", read_interface},
+    {"mtu", "mtu", read_mtu},
+    {"workers", "workers", read_workers},
+    {"routes", "routes", read_own_routes},
+    {"accept_routes", "accept_routes", read_accept_routes},
+    {"keepalive", "keepalive", read_keepalive},
+    {"aead", "aead", read_aead},
+    {"dns", "dns", read_dns},
+    {"peers", "peers", read_peers},
+};
+
+/* ---- [dns] ---- */
+
+static int read_dns_mode(struct veld_config_reader *r, const char *key,
+                         const struct veld_toml *v)
+{
+    static const char *const modes[] = {[VELD_DNS_AUTO] = "auto",
+                                        [VELD_DNS_RESOLVED] = "resolved",
+                                        [VELD_DNS_RESOLVCONF] = "resolvconf",
+                                        [VELD_DNS_FILE] = "file",
+                                        [VELD_DNS_OFF] = "off"};
+    const char *text;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < VELD_ARRAY_LEN(modes); i++) {
+        if (strcmp(text, modes[i]) == 0) {
+            r->config->dns_mode = (enum veld_dns_mode)i;
+            return 0;
+        }
+    }
+    return veld_config_fail(r, v->line, key,
+                            "\"%s\" is not known; use \"auto\", \"resolved\", \"resolvconf\", "
+                            "\"file\" or \"off\"",
+                            veld_config_quote(text).text);
+}
+
+static const struct key dns_keys[] = {{"mode", "dns.mode", read_dns_mode}};
+
+/* ---- [[peers]] ---- */
+
+static int read_peer_name(struct veld_config_reader *r, const char *key,
+                          const struct veld_toml *v)
+{
+    r->source->name = v;
+    return veld_config_name(r, key, v, r->peer->name);
+}
+
+static int read_peer_pubkey(struct veld_config_reader *r, const char *key,
+                            const struct veld_toml *v)
+{
+    const char *text;
+    r->source->pubkey = v;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0)
+        return rc;
+    rc = r->config->n_peers <= VELD_CONFIG_PROVED_MAX
+             ? veld_pubkey_parse(text, r->peer->pub)
+             : veld_base64_decode(r->peer->pub, sizeof r->peer->pub, text, strlen(text));
+    if (rc == VELD_E_KEY)
+        return veld_config_fail(r, v->line, key,
+                                "\"%s\" is no usable Ed25519 public key; copy what `veld "
+                                "pubkey` prints on the peer",
+                                veld_config_quote(text).text);
+    if (rc < 0)
+        return veld_config_fail(r, v->line, key,
+                                "\"%s\" is not 32 bytes in base64; copy the 44 characters that "
+                                "`veld pubkey` prints on the peer",
+                                veld_config_quote(text).text);
+    return 0;
+}
+
+static int read_peer_endpoint(struct veld_config_reader *r, const char *key,
+                              const struct veld_toml *v)
+{
+    r->source->endpoint = v;
+    return veld_config_endpoint(r, key, v, &r->peer->endpoint);
+}
+
+static int read_peer_addrs(struct veld_config_reader *r, const char *key,
+                           const struct veld_toml *v)
+{
+    r->source->vpn_ip = v;
+    return veld_config_addrs(r, key, v, &r->peer->addrs, &r->peer->n_addrs);
+}
+
+static int read_peer_routes(struct veld_config_reader *r, const char *key,
+                            const struct veld_toml *v)
+{
+    r->source->routes = v;
+    return veld_config_routes(r, key, v, &r->peer->routes, &r->peer->n_routes);
+}
+
+static int read_peer_keepalive(struct veld_config_reader *r, const char *key,
+                               const struct veld_toml *v)
+{
+    unsigned seconds;
+    r->source->keepalive = v;
+    int rc = veld_config_number(r, key, v, 0, UINT16_MAX, &seconds);
+    if (rc == 0)
+        r->peer->keepalive_s = (uint16_t)seconds;
+    return rc;
+}
+
+static const struct key peer_keys[] = {
+    {"name", "peers.name", read_peer_name},
+    {"pubkey", "peers.pubkey", read_peer_pubkey},
+    {"endpoint", "peers.endpoint", read_peer_endpoint},
+    {"vpn_ip", "peers.vpn_ip", read_peer_addrs},
+    {"routes", "peers.routes", read_peer_routes},
+    {"keepalive", "peers.keepalive", read_peer_keepalive},
+};
+
+/* ---- Tables ---- */
+
+static const struct table top_table = {"the top of the file", top_keys,
+                                       VELD_ARRAY_LEN(top_keys)};
+static const struct table dns_table = {"[dns]", dns_keys, VELD_ARRAY_LEN(dns_keys)};
+static const struct table peer_table = {"[[peers]]", peer_keys, VELD_ARRAY_LEN(peer_keys)};
+
+static const struct key *find_key(const struct table *t, const char *name)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->keys[i].name, name) == 0)
+            return &t->keys[i];
+    }
+    return NULL;
+}
+
+/* What was meant: a key of another table in the wrong place, or a slip of the finger. */
+static int fail_unknown(struct veld_config_reader *r, const struct table *t,
+                        const struct veld_toml *v)
+{
+    static const struct table *const tables[] = {&top_table, &dns_table, &peer_table};
+    struct veld_config_quote key = veld_config_quote(v->key);
+    const char *names[KEYS_MAX];
+    for (size_t i = 0; i < t->n; i++)
+        names[i] = t->keys[i].name;
+    const char *nearest = veld_nearest(v->key, names, t->n);
+    if (nearest)
+        return veld_config_fail(r, v->line, key.text, "unknown key in %s; did you mean \"%s\"?",
+                                t->heading, nearest);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(tables); i++) {
+        if (tables[i] != t && find_key(tables[i], v->key))
+            return veld_config_fail(
+                r, v->line, key.text, "unknown key in %s; it belongs in %s%s", t->heading,
+                tables[i]->heading,
+                tables[i] == &top_table ? ", before the first [table]" : "");
+    }
+    char list[256] = "";
+    for (size_t i = 0; i < t->n; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    return veld_config_fail(r, v->line, key.text, "unknown key in %s; the keys there are %s",
+                            t->heading, list);
+}
+
+static int read_table(struct veld_config_reader *r, const struct table *t,
+                      const struct veld_toml *table)
+{
+    _Static_assert(VELD_ARRAY_LEN(top_keys) <= KEYS_MAX, "names[] of fail_unknown");
+    for (size_t i = 0; i < table->n; i++) {
+        const struct key *key = find_key(t, table->item[i].key);
+        int rc = key ? key->read(r, key->label, &table->item[i])
+                     : fail_unknown(r, t, &table->item[i]);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int read_dns(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    if (v->type != VELD_TOML_TABLE)
+        return veld_config_wrong_type(r, key, v, "a table: [dns], then mode = \"auto\"");
+    return read_table(r, &dns_table, v);
+}
+
+static int read_peer(struct veld_config_reader *r, const struct veld_toml *table)
+{
+    r->source->table = table;
+    r->peer->line = table->line;
+    int rc = read_table(r, &peer_table, table);
+    if (rc < 0)
+        return rc;
+    if (!r->source->pubkey)
+        return veld_config_fail(r, table->line, "peers.pubkey",
+                                "missing in this [[peers]]; give what `veld pubkey` prints on "
+                                "the peer");
+    if (!r->source->vpn_ip)
+        return veld_config_fail(r, table->line, "peers.vpn_ip",
+                                "missing in this [[peers]]; give the peer's address inside the "
+                                "tunnel, as in \"10.0.0.2\"");
+    return 0;
+}
+
+static int read_peers(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    if (v->type != VELD_TOML_ARRAY)
+        return veld_config_wrong_type(r, key, v, "an array of tables: write [[peers]]");
+    if (v->n == 0)
+        return 0;
+    if (v->n > VELD_PEERS_MAX)
+        return veld_config_fail(r, v->line, key, "%zu peers are too many; at most %u", v->n,
+                                VELD_PEERS_MAX);
+    r->config->peers = calloc(v->n, sizeof *r->config->peers);
+    r->peers = calloc(v->n, sizeof *r->peers);
+    if (!r->config->peers || !r->peers)
+        return veld_fail(r->diag, VELD_E_NOMEM, "out of memory");
+    r->config->n_peers = v->n;
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->item[i].type != VELD_TOML_TABLE)
+            return veld_config_wrong_type(r, key, &v->item[i], "a table: write [[peers]]");
+        r->peer = &r->config->peers[i];
+        r->source = &r->peers[i];
+        int rc = read_peer(r, &v->item[i]);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int veld_config_keys(struct veld_config_reader *r, const struct veld_toml *root)
+{
+    return read_table(r, &top_table, root);
+}
