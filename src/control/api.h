@@ -37,6 +37,7 @@ struct veld_api_ops {
      */
     int (*ping)(void *ctx, const char *peer, struct veld_api_request *req,
                 struct veld_diag *diag);
+    /* Called once the answer has left. Must not stop the API itself: leave the main loop first. */
     void (*down)(void *ctx);
 };
 
@@ -46,7 +47,11 @@ struct veld_api_ops {
  */
 VELD_MUST_USE int veld_api_start(struct veld_api **out, const char *path,
                                  const struct veld_api_ops *ops, struct veld_diag *diag);
-void veld_api_stop(struct veld_api *a); /* unlinks the socket; NULL is allowed */
+/*
+ * Unlinks the socket; NULL is allowed. Requests that still wait are told so; a
+ * veld_api_reply owed to one may come before or after, and then only frees it.
+ */
+void veld_api_stop(struct veld_api *a);
 
 /* Answer a waiting request with `body` (reference taken over) and an HTTP status. */
 void veld_api_reply(struct veld_api_request *req, unsigned http_status, json_t *body);

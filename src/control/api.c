@@ -1,0 +1,112 @@
+#include "control/api.h"
+
+#include "base/bytes.h"
+#include "wire/datagram.h"
+
+#include <microhttpd.h>
+#include <string.h>
+
+#define PEER_TEXT_MAX 64 /* a name, an address or a public key */
+
+struct call {
+    const struct veld_api_ops *ops;
+    const char *body;
+    size_t len;
+    struct veld_api_request *req;
+};
+
+static unsigned refuse(json_t **out, unsigned status, const char *what)
+{
+    *out = json_pack("{s:s}", "error", what);
+    return status;
+}
+
+static unsigned answer(json_t **out, json_t *body)
+{
+    if (!body)
+        return refuse(out, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+    *out = body;
+    return MHD_HTTP_OK;
+}
+
+static unsigned get_status(const struct call *c, json_t **out)
+{
+    return answer(out, c->ops->status(c->ops->ctx));
+}
+
+static unsigned get_version(const struct call *c, json_t **out)
+{
+    return answer(out, json_pack("{s:s, s:i}", "version", VELD_VERSION, "protocol",
+                                 VELD_PROTOCOL_VERSION));
+}
+
+static unsigned get_pubkey(const struct call *c, json_t **out)
+{
+    return answer(out, json_pack("{s:s}", "pubkey", c->ops->pubkey(c->ops->ctx)));
+}
+
+static unsigned status_of(int err)
+{
+    switch (err) {
+    case VELD_E_NOENT: return MHD_HTTP_NOT_FOUND;
+    case VELD_E_STATE: return MHD_HTTP_CONFLICT;
+    case VELD_E_FULL:
+    case VELD_E_LIMIT: return MHD_HTTP_SERVICE_UNAVAILABLE;
+    default: return MHD_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+static unsigned post_ping(const struct call *c, json_t **out)
+{
+    static const char usage[] = "the body must be {\"peer\": \"NAME\"}";
+    json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL);
+    const char *peer = json_string_value(json_object_get(body, "peer"));
+    unsigned status;
+    if (!peer || json_object_size(body) != 1 || !peer[0] || strlen(peer) > PEER_TEXT_MAX) {
+        status = refuse(out, MHD_HTTP_BAD_REQUEST, usage);
+    } else {
+        struct veld_diag diag = {.text = ""};
+        int rc = c->ops->ping(c->ops->ctx, peer, c->req, &diag);
+        status = rc == 0
+                     ? MHD_HTTP_ACCEPTED
+                     : refuse(out, status_of(rc), diag.text[0] ? diag.text : veld_strerror(rc));
+    }
+    json_decref(body);
+    return status;
+}
+
+static unsigned post_down(const struct call *c, json_t **out)
+{
+    c->ops->down(c->ops->ctx);
+    return answer(out, json_pack("{s:b}", "stopping", 1));
+}
+
+static const struct {
+    const char *method, *url;
+    unsigned (*handle)(const struct call *c, json_t **out);
+} routes[] = {
+    {"GET", "/v1/status", get_status}, {"GET", "/v1/version", get_version},
+    {"GET", "/v1/pubkey", get_pubkey}, {"POST", "/v1/ping", post_ping},
+    {"POST", "/v1/down", post_down},
+};
+
+unsigned veld_api_handle(const struct veld_api_ops *ops, const char *method, const char *url,
+                         const char *body, size_t len, struct veld_api_request *req,
+                         json_t **out)
+{
+    const struct call c = {.ops = ops, .body = body, .len = len, .req = req};
+    bool known = false;
+    *out = NULL;
+    if (len > VELD_API_BODY_MAX)
+        return refuse(out, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too long");
+    for (size_t i = 0; i < VELD_ARRAY_LEN(routes); i++) {
+        if (strcmp(url, routes[i].url) != 0)
+            continue;
+        known = true;
+        if (strcmp(method, routes[i].method) == 0)
+            return routes[i].handle(&c, out);
+    }
+    if (known)
+        return refuse(out, MHD_HTTP_METHOD_NOT_ALLOWED, "this path takes another method");
+    return refuse(out, MHD_HTTP_NOT_FOUND, "no such path");
+}

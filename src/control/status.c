@@ -1,0 +1,208 @@
+#include "control/status.h"
+
+#include "base/clock.h"
+#include "crypto/identity.h"
+
+#include <string.h>
+
+/*
+ * jansson's *_new functions take over the reference they are given, also when
+ * it is NULL, and then fail. So a document is put together without looking at
+ * each step: `ok` remembers whether all of them went well.
+ */
+struct builder {
+    bool ok;
+};
+
+static void put(struct builder *b, json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) < 0)
+        b->ok = false;
+}
+
+static void append(struct builder *b, json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) < 0)
+        b->ok = false;
+}
+
+static json_t *count(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *seconds(uint64_t wall_ns)
+{
+    return count(wall_ns / VELD_NS_PER_S);
+}
+
+static json_t *key_text(const uint8_t pub[32])
+{
+    char text[VELD_PUBKEY_STRLEN];
+    veld_pubkey_format(pub, text);
+    return json_string(text);
+}
+
+static json_t *prefix_list(struct builder *b, const struct veld_prefix *prefixes, size_t n)
+{
+    json_t *list = json_array();
+    char text[VELD_PREFIX_STRLEN];
+    for (size_t i = 0; i < n; i++)
+        append(b, list, json_string(veld_prefix_format(&prefixes[i], text)));
+    return list;
+}
+
+static json_t *address_list(struct builder *b, const struct veld_ip *addrs, size_t n)
+{
+    json_t *list = json_array();
+    char text[VELD_IP_STRLEN];
+    for (size_t i = 0; i < n; i++)
+        append(b, list, json_string(veld_ip_format(&addrs[i], text)));
+    return list;
+}
+
+static const char *state_name(enum veld_peer_state state)
+{
+    switch (state) {
+    case VELD_PEER_IDLE: return "idle";
+    case VELD_PEER_CONNECTING: return "connecting";
+    case VELD_PEER_ACTIVE: return "active";
+    case VELD_PEER_OFFLINE: return "offline";
+    }
+    return "idle";
+}
+
+static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
+{
+    const struct veld_config_peer *c = p->config;
+    const struct veld_peer_info *info = &p->info;
+    bool active = info->state == VELD_PEER_ACTIVE;
+    char endpoint[VELD_ENDPOINT_STRLEN];
+    veld_endpoint_format(&info->endpoint, endpoint);
+
+    json_t *o = json_object();
+    put(b, o, "name", json_string(c->name));
+    put(b, o, "pubkey", key_text(c->pub));
+    put(b, o, "addresses", address_list(b, c->addrs, c->n_addrs));
+    put(b, o, "routes", prefix_list(b, c->routes, c->n_routes));
+    put(b, o, "state", json_string(state_name(info->state)));
+    put(b, o, "path", json_string(active ? "direct" : "-"));
+    put(b, o, "endpoint", json_string(endpoint));
+    put(b, o, "keepalive", count(c->keepalive_s));
+    put(b, o, "last_handshake", seconds(info->last_handshake_wall_ns));
+    put(b, o, "attempts", count(info->attempts));
+    put(b, o, "rx_bytes", count(p->activity.received_bytes));
+    put(b, o, "tx_bytes", count(p->activity.sent_bytes));
+    put(b, o, "rx_packets", count(p->activity.received_packets));
+    put(b, o, "tx_packets", count(p->activity.sent_packets));
+    put(b, o, "rtt_us", info->rtt_ns ? count(info->rtt_ns / VELD_NS_PER_US) : json_null());
+    return o;
+}
+
+static json_t *interface_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *o = json_object();
+    put(b, o, "name", json_string(s->dataplane.interface));
+    put(b, o, "mtu", count(s->config->mtu));
+    put(b, o, "addresses", prefix_list(b, s->config->addrs, s->config->n_addrs));
+    put(b, o, "routes", prefix_list(b, s->config->routes, s->config->n_routes));
+    return o;
+}
+
+static json_t *dataplane_json(struct builder *b, const struct veld_dataplane_info *d)
+{
+    json_t *o = json_object();
+    put(b, o, "workers", count(d->workers));
+    put(b, o, "lanes", count(d->lanes));
+    put(b, o, "aead", json_string(d->aead));
+    put(b, o, "engine", json_string(d->engine));
+    put(b, o, "offload", json_string(d->offload));
+    put(b, o, "udp_segment", json_boolean(d->udp_segment));
+    put(b, o, "udp_gro", json_boolean(d->udp_gro));
+    return o;
+}
+
+static json_t *counters_json(struct builder *b, const struct veld_status *s)
+{
+    const struct veld_dataplane_stats *d = &s->dataplane_stats;
+    const struct veld_engine_stats *e = &s->engine_stats;
+    json_t *o = json_object();
+    put(b, o, "datagrams_received", count(d->datagrams_received));
+    put(b, o, "datagrams_sent", count(d->datagrams_sent));
+    put(b, o, "packets_from_tun", count(d->packets_from_tun));
+    put(b, o, "packets_to_tun", count(d->packets_to_tun));
+    put(b, o, "super_packets_from_tun", count(d->super_packets_from_tun));
+    put(b, o, "super_packets_to_tun", count(d->super_packets_to_tun));
+    put(b, o, "initiations_sent", count(e->initiations_sent));
+    put(b, o, "initiations_answered", count(e->initiations_answered));
+    put(b, o, "handshakes_completed", count(e->handshakes_completed));
+    put(b, o, "cookies_sent", count(e->cookies_sent));
+    put(b, o, "cookies_received", count(e->cookies_received));
+    return o;
+}
+
+/* Each reason is always there, so that a script need not ask whether it is. */
+static json_t *drops_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *o = json_object();
+    for (unsigned i = 0; i < VELD_DROP_COUNT; i++)
+        put(b, o, veld_drop_name((enum veld_drop)i),
+            count(s->dataplane_stats.drops[i] + s->engine_stats.drops[i]));
+    return o;
+}
+
+static json_t *dns_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *o = json_object();
+    put(b, o, "server", json_string(s->dns_server));
+    put(b, o, "method", json_string(s->dns_method));
+    return o;
+}
+
+static json_t *health_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->n_health; i++)
+        append(b, list, json_string(s->health[i]));
+    return list;
+}
+
+static json_t *peers_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->n_peers; i++)
+        append(b, list, peer_json(b, &s->peers[i]));
+    return list;
+}
+
+json_t *veld_status_json(const struct veld_status *s)
+{
+    struct builder b = {.ok = true};
+    struct veld_endpoint listen = s->config->listen;
+    char fingerprint[VELD_FINGERPRINT_STRLEN], listen_text[VELD_ENDPOINT_STRLEN];
+    veld_pubkey_fingerprint(s->pub, fingerprint);
+    listen.port = s->dataplane.listen_port;
+    veld_endpoint_format(&listen, listen_text);
+
+    json_t *o = json_object();
+    put(&b, o, "version", count(VELD_STATUS_VERSION));
+    put(&b, o, "name", json_string(s->config->name));
+    put(&b, o, "pubkey", key_text(s->pub));
+    put(&b, o, "fingerprint", json_string(fingerprint));
+    put(&b, o, "pid", count((uint64_t)s->pid));
+    put(&b, o, "started", seconds(s->started_wall_ns));
+    put(&b, o, "config", json_string(s->config->path));
+    put(&b, o, "interface", interface_json(&b, s));
+    put(&b, o, "listen", json_string(listen_text));
+    put(&b, o, "dataplane", dataplane_json(&b, &s->dataplane));
+    put(&b, o, "dns", dns_json(&b, s));
+    put(&b, o, "peers", peers_json(&b, s));
+    put(&b, o, "counters", counters_json(&b, s));
+    put(&b, o, "drops", drops_json(&b, s));
+    put(&b, o, "health", health_json(&b, s));
+    if (!b.ok) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}

@@ -1,0 +1,160 @@
+#include "control/status.h"
+
+#include "base/bytes.h"
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct veld_prefix prefix(const char *text)
+{
+    struct veld_prefix p;
+    cr_assert_eq(veld_prefix_parse(text, &p), 0);
+    return p;
+}
+
+static struct veld_endpoint endpoint(const char *text)
+{
+    struct veld_endpoint e;
+    cr_assert_eq(veld_endpoint_parse(text, &e), 0);
+    return e;
+}
+
+/* The value at "a.b.0.c". */
+static json_t *at(json_t *root, const char *path)
+{
+    char copy[128], *save = NULL;
+    strcpy(copy, path);
+    for (char *part = strtok_r(copy, ".", &save); part && root;
+         part = strtok_r(NULL, ".", &save))
+        root = json_is_array(root) ? json_array_get(root, (size_t)atoi(part))
+                                   : json_object_get(root, part);
+    cr_assert_not_null(root, "%s is missing", path);
+    return root;
+}
+
+#define STR(path)  json_string_value(at(json, path))
+#define NUM(path)  json_integer_value(at(json, path))
+#define SIZE(path) json_array_size(at(json, path))
+
+static struct veld_config config = {
+    .path = (char *)"/etc/veld/config.toml", .name = "a", .mtu = 1420, .n_addrs = 1};
+static struct veld_config_peer peers[2] = {{.name = "b", .keepalive_s = 25}, {.name = ""}};
+static struct veld_ip peer_addr[1];
+static struct veld_prefix peer_route[1];
+
+static json_t *example(void)
+{
+    static const uint8_t pub[32] = {1};
+    static const char *const health[] = {"do this"};
+    static struct veld_status_peer list[2];
+    config.addrs[0] = prefix("10.0.0.1/24");
+    config.listen = endpoint("[::1]:1");
+    memset(config.listen.ip.b, 0, 16);
+    peer_addr[0] = prefix("10.0.0.2").ip;
+    peer_route[0] = prefix("192.168.1.0/24");
+    peers[0].addrs = peers[1].addrs = peer_addr;
+    peers[0].n_addrs = peers[1].n_addrs = 1;
+    peers[0].routes = peer_route;
+    peers[0].n_routes = 1;
+    list[0] = (struct veld_status_peer){
+        .config = &peers[0],
+        .info = {.state = VELD_PEER_ACTIVE,
+                 .endpoint = endpoint("192.0.2.7:5"),
+                 .last_handshake_wall_ns = 1700000000 * VELD_NS_PER_S + 5,
+                 .rtt_ns = 1234567},
+        .activity = {.sent_bytes = 10, .received_bytes = 1ull << 40}};
+    list[1] = (struct veld_status_peer){.config = &peers[1]};
+    struct veld_status s = {.config = &config,
+                            .pub = pub,
+                            .pid = 42,
+                            .started_wall_ns = 1600000000 * VELD_NS_PER_S,
+                            .dataplane = {.interface = "veld0",
+                                          .listen_port = 51820,
+                                          .workers = 2,
+                                          .lanes = 4,
+                                          .aead = "libsodium",
+                                          .engine = "io_uring",
+                                          .offload = "tso4",
+                                          .udp_gro = true},
+                            .dns_server = "127.0.86.1",
+                            .dns_method = "resolvconf",
+                            .peers = list,
+                            .n_peers = 2,
+                            .health = health,
+                            .n_health = 1};
+    s.dataplane_stats.drops[VELD_DROP_TAG] = 3;
+    s.engine_stats.drops[VELD_DROP_TAG] = 4;
+    s.engine_stats.handshakes_completed = 9;
+    s.dataplane_stats.datagrams_sent = 8;
+    json_t *json = veld_status_json(&s);
+    cr_assert_not_null(json);
+    return json;
+}
+
+Test(status, has_its_shape)
+{
+    json_t *json = example();
+    cr_assert_eq(NUM("version"), VELD_STATUS_VERSION);
+    cr_assert_str_eq(STR("name"), "a");
+    cr_assert_str_eq(STR("pubkey"), "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    cr_assert_eq(strlen(STR("fingerprint")), 64);
+    cr_assert_eq(NUM("pid"), 42);
+    cr_assert_eq(NUM("started"), 1600000000);
+    cr_assert_str_eq(STR("config"), "/etc/veld/config.toml");
+    cr_assert_str_eq(STR("interface.name"), "veld0");
+    cr_assert_eq(NUM("interface.mtu"), 1420);
+    cr_assert_str_eq(STR("interface.addresses.0"), "10.0.0.1/24");
+    cr_assert_str_eq(STR("listen"), "[::]:51820");
+    cr_assert_eq(NUM("dataplane.workers"), 2);
+    cr_assert_eq(NUM("dataplane.lanes"), 4);
+    cr_assert_str_eq(STR("dataplane.aead"), "libsodium");
+    cr_assert_str_eq(STR("dataplane.engine"), "io_uring");
+    cr_assert_str_eq(STR("dataplane.offload"), "tso4");
+    cr_assert(json_is_false(at(json, "dataplane.udp_segment")));
+    cr_assert(json_is_true(at(json, "dataplane.udp_gro")));
+    cr_assert_str_eq(STR("dns.server"), "127.0.86.1");
+    cr_assert_str_eq(STR("dns.method"), "resolvconf");
+    cr_assert_str_eq(STR("health.0"), "do this");
+    cr_assert_eq(SIZE("health"), 1);
+    cr_assert_eq(NUM("counters.datagrams_sent"), 8);
+    cr_assert_eq(NUM("counters.handshakes_completed"), 9);
+    json_decref(json);
+}
+
+Test(status, peers)
+{
+    json_t *json = example();
+    cr_assert_eq(SIZE("peers"), 2);
+    cr_assert_str_eq(STR("peers.0.name"), "b");
+    cr_assert_str_eq(STR("peers.0.addresses.0"), "10.0.0.2");
+    cr_assert_str_eq(STR("peers.0.routes.0"), "192.168.1.0/24");
+    cr_assert_str_eq(STR("peers.0.state"), "active");
+    cr_assert_str_eq(STR("peers.0.path"), "direct");
+    cr_assert_str_eq(STR("peers.0.endpoint"), "192.0.2.7:5");
+    cr_assert_eq(NUM("peers.0.last_handshake"), 1700000000);
+    cr_assert_eq(NUM("peers.0.rx_bytes"), 1ll << 40);
+    cr_assert_eq(NUM("peers.0.tx_bytes"), 10);
+    cr_assert_eq(NUM("peers.0.rtt_us"), 1234);
+    cr_assert_eq(NUM("peers.0.keepalive"), 25);
+
+    cr_assert_str_eq(STR("peers.1.name"), "");
+    cr_assert_str_eq(STR("peers.1.state"), "idle");
+    cr_assert_str_eq(STR("peers.1.path"), "-");
+    cr_assert_str_eq(STR("peers.1.endpoint"), "-");
+    cr_assert_eq(NUM("peers.1.last_handshake"), 0);
+    cr_assert(json_is_null(at(json, "peers.1.rtt_us")));
+    cr_assert_eq(SIZE("peers.1.routes"), 0);
+    json_decref(json);
+}
+
+Test(status, every_drop_reason_is_there_and_summed)
+{
+    json_t *json = example();
+    json_t *drops = at(json, "drops");
+    cr_assert_eq(json_object_size(drops), VELD_DROP_COUNT);
+    for (int i = 0; i < VELD_DROP_COUNT; i++)
+        cr_assert(json_is_integer(json_object_get(drops, veld_drop_name((enum veld_drop)i))));
+    cr_assert_eq(NUM("drops.bad_tag"), 7);
+    json_decref(json);
+}
