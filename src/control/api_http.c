@@ -286,9 +286,25 @@ static gboolean source_check(GSource *source)
     return g_source_query_unix_fd(source, a->epoll_tag) != 0 || timeout_ms(a) == 0;
 }
 
+static unsigned connections(struct veld_api *a)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(a->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+/*
+ * libmicrohttpd (0.9.75) stops listening at its connection limit and listens
+ * again only at the start of a turn; when the turn before freed the places, it
+ * names no timeout. So the turn that frees them is followed by one more.
+ */
 static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
-    MHD_run(((struct api_source *)source)->api->http);
+    struct veld_api *a = ((struct api_source *)source)->api;
+    bool full = connections(a) >= VELD_API_CONNECTIONS_MAX;
+    MHD_run(a->http);
+    if (full && connections(a) < VELD_API_CONNECTIONS_MAX)
+        MHD_run(a->http);
     return G_SOURCE_CONTINUE;
 }
 
