@@ -6,7 +6,8 @@
  *   GET  /v1/status   everything `veld status --json` prints
  *   GET  /v1/version
  *   GET  /v1/pubkey
- *   POST /v1/ping     {"peer": "machine-b"} -> {"rtt_us": ..., "path": "direct 1.2.3.4:51820"}
+ *   POST /v1/ping     {"peer": "machine-b"} -> {"name": "machine-b", "ip": "10.0.0.2",
+ *                     "rtt_us": ..., "path": "direct 1.2.3.4:51820"}, or 504 when no answer came
  *   POST /v1/down     stop the daemon; answered before it stops
  *
  * Control thread, on the default GLib main context. No handler blocks.

@@ -1,0 +1,85 @@
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_TRIES 3
+#define COUNT_MAX     1000000
+
+enum { OPTION_COUNT };
+
+static void print_pong(const json_t *pong, const char *asked)
+{
+    char rtt[VELD_FORMAT_SIZE];
+    const char *name = json_string_value(json_object_get(pong, "name"));
+    const char *ip = json_string_value(json_object_get(pong, "ip"));
+    const char *path = json_string_value(json_object_get(pong, "path"));
+    json_int_t us = json_integer_value(json_object_get(pong, "rtt_us"));
+    printf("pong from %s (%s) via %s in %s\n", name && name[0] ? name : asked, ip ? ip : "-",
+           path ? path : "-", veld_format_rtt(us < 0 ? 0 : (uint64_t)us, rtt));
+    fflush(stdout);
+}
+
+/* 0 when it was answered. VELD_E_LIMIT: try again; else there is no use. */
+static int ping_once(const struct veld_cli *cli, struct veld_diag *diag)
+{
+    json_t *request = json_pack("{s:s}", "peer", cli->args[0]), *pong;
+    char *body = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_decref(request);
+    if (!body)
+        return veld_fail(diag, VELD_E_NOMEM, "\"%.64s\" cannot be a peer's name", cli->args[0]);
+    int rc = veld_client_call(cli->socket, "/v1/ping", body, &pong, diag);
+    free(body);
+    if (rc < 0)
+        return rc;
+    print_pong(pong, cli->args[0]);
+    json_decref(pong);
+    return 0;
+}
+
+static int ping(const struct veld_cli *cli)
+{
+    const char *count_text = cli->option[OPTION_COUNT];
+    long count = DEFAULT_TRIES, answered = 0;
+    if (count_text) {
+        char *end;
+        count = strtol(count_text, &end, 10);
+        if (*end || end == count_text || count < 1 || count > COUNT_MAX) {
+            veld_cli_fail("--count: \"%s\" is not a number from 1 to %d", count_text,
+                          COUNT_MAX);
+            return VELD_CLI_USAGE;
+        }
+    }
+    for (long i = 0; i < count; i++) {
+        struct veld_diag diag;
+        if (i > 0)
+            sleep(1);
+        int rc = ping_once(cli, &diag);
+        if (rc == 0) {
+            answered++;
+            if (!count_text)
+                break;
+        } else {
+            veld_cli_fail_diag(&diag);
+            if (rc != VELD_E_LIMIT)
+                return VELD_CLI_FAILED;
+        }
+    }
+    return answered > 0 ? VELD_CLI_DONE : VELD_CLI_FAILED;
+}
+
+const struct veld_cli_command veld_cmd_ping = {
+    .name = "ping",
+    .arguments = "NAME",
+    .summary = "ask a peer for an answer through the tunnel, and say by which way it came",
+    .text = "NAME is a peer's name or address. Stops at the first answer, after three tries\n"
+            "of 5 seconds at most. Exit status 1 when no answer came.\n",
+    .options = {{"count", 'c', "N", "ask N times, one second apart"}},
+    .min_args = 1,
+    .max_args = 1,
+    .run = ping,
+};

@@ -1,0 +1,221 @@
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/format.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OPTION_JSON, OPTION_DUMP = 0 };
+
+static uint64_t number_at(const json_t *o, const char *key)
+{
+    json_int_t n = json_integer_value(json_object_get(o, key));
+    return n < 0 ? 0 : (uint64_t)n;
+}
+
+/* The strings of an array, joined. The caller frees; NULL when out of memory. */
+static char *joined(const json_t *list, const char *separator)
+{
+    char *out = NULL;
+    size_t size = 0, i;
+    json_t *item;
+    FILE *f = open_memstream(&out, &size);
+    if (!f)
+        return NULL;
+    json_array_foreach(list, i, item)
+    {
+        const char *text = json_string_value(item);
+        fprintf(f, "%s%s", i ? separator : "", text ? text : "-");
+    }
+    if (json_array_size(list) == 0)
+        fputc('-', f);
+    fclose(f);
+    return out;
+}
+
+static const char *name_or(const json_t *peer, const char *otherwise)
+{
+    const char *name = veld_json_text(peer, "name");
+    return name[0] ? name : otherwise;
+}
+
+static enum veld_colour colour_of(const char *state)
+{
+    if (strcmp(state, "active") == 0)
+        return VELD_GREEN;
+    if (strcmp(state, "connecting") == 0)
+        return VELD_YELLOW;
+    return strcmp(state, "idle") == 0 ? VELD_DIM : VELD_RED;
+}
+
+/* "active; direct 192.0.2.1:51820", or the state alone. */
+static void state_text(const json_t *peer, char *out, size_t size)
+{
+    const char *state = veld_json_text(peer, "state");
+    if (strcmp(state, "active") == 0)
+        snprintf(out, size, "%s; %s %s", state, veld_json_text(peer, "path"),
+                 veld_json_text(peer, "endpoint"));
+    else
+        snprintf(out, size, "%s", state);
+}
+
+static void age_text(const json_t *peer, char out[VELD_FORMAT_SIZE * 2])
+{
+    char age[VELD_FORMAT_SIZE];
+    uint64_t then = number_at(peer, "last_handshake"), now = (uint64_t)time(NULL);
+    if (then == 0)
+        strcpy(out, "never");
+    else
+        snprintf(out, VELD_FORMAT_SIZE * 2, "%s ago",
+                 veld_format_age(now > then ? now - then : 0, age));
+}
+
+static int add_peer(struct veld_table *t, const json_t *peer)
+{
+    char state[256], tx[VELD_FORMAT_SIZE], rx[VELD_FORMAT_SIZE], age[VELD_FORMAT_SIZE * 2];
+    char tx_cell[VELD_FORMAT_SIZE + 4], rx_cell[VELD_FORMAT_SIZE + 4];
+    char *addresses = joined(json_object_get(peer, "addresses"), ",");
+    if (!addresses)
+        return VELD_E_NOMEM;
+    state_text(peer, state, sizeof state);
+    age_text(peer, age);
+    snprintf(tx_cell, sizeof tx_cell, "tx %s",
+             veld_format_bytes(number_at(peer, "tx_bytes"), tx));
+    snprintf(rx_cell, sizeof rx_cell, "rx %s",
+             veld_format_bytes(number_at(peer, "rx_bytes"), rx));
+    const struct veld_table_cell cells[] = {{addresses, VELD_PLAIN},
+                                            {name_or(peer, "-"), VELD_PLAIN},
+                                            {state, colour_of(veld_json_text(peer, "state"))},
+                                            {tx_cell, VELD_PLAIN},
+                                            {rx_cell, VELD_PLAIN},
+                                            {age, VELD_PLAIN}};
+    int rc = veld_table_add(t, cells);
+    free(addresses);
+    return rc;
+}
+
+static int print_peers(const json_t *status, FILE *out)
+{
+    const json_t *peers = json_object_get(status, "peers");
+    size_t i;
+    json_t *peer;
+    struct veld_table *t = veld_table_new(6);
+    int rc = t ? 0 : VELD_E_NOMEM;
+    json_array_foreach(peers, i, peer)
+    {
+        if (rc == 0)
+            rc = add_peer(t, peer);
+    }
+    if (rc == 0)
+        veld_table_print(t, out, veld_wants_colour(out));
+    veld_table_free(t);
+    return rc;
+}
+
+static int print_own(const json_t *status, FILE *out)
+{
+    const json_t *interface = json_object_get(status, "interface");
+    char *addresses = joined(json_object_get(interface, "addresses"), ",");
+    if (!addresses)
+        return VELD_E_NOMEM;
+    fprintf(out, "%s  %s  on %s, listening on %s, public key %s\n",
+            veld_json_text(status, "name"), addresses, veld_json_text(interface, "name"),
+            veld_json_text(status, "listen"), veld_json_text(status, "pubkey"));
+    free(addresses);
+    return 0;
+}
+
+static void print_health(const json_t *status, FILE *out)
+{
+    bool colour = veld_wants_colour(out);
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(status, "health"), i, item)
+        fprintf(out, "%shealth:%s %s\n", veld_colour_start(VELD_YELLOW, colour),
+                veld_colour_end(VELD_YELLOW, colour), json_string_value(item));
+}
+
+static int status(const struct veld_cli *cli)
+{
+    struct veld_diag diag;
+    json_t *json;
+    if (veld_client_call(cli->socket, "/v1/status", NULL, &json, &diag) < 0)
+        return veld_cli_fail_diag(&diag);
+    int rc = 0;
+    if (cli->option[OPTION_JSON]) {
+        rc = json_dumpf(json, stdout, JSON_INDENT(2)) < 0 ? VELD_E_IO : 0;
+        putchar('\n');
+    } else {
+        rc = print_own(json, stdout);
+        if (rc == 0)
+            rc = print_peers(json, stdout);
+        print_health(json, stdout);
+    }
+    json_decref(json);
+    return rc < 0 ? veld_cli_fail("%s", veld_strerror(rc)) : VELD_CLI_DONE;
+}
+
+/* Tab-separated, for scripts: this line's fields and their order stay as they are. */
+static int dump_peer(const json_t *peer, FILE *out)
+{
+    const json_t *rtt = json_object_get(peer, "rtt_us");
+    char *addresses = joined(json_object_get(peer, "addresses"), ",");
+    if (!addresses)
+        return VELD_E_NOMEM;
+    fprintf(out, "%s\t%s\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t",
+            veld_json_text(peer, "pubkey"), name_or(peer, "-"), addresses,
+            veld_json_text(peer, "endpoint"), veld_json_text(peer, "path"),
+            number_at(peer, "last_handshake"), number_at(peer, "rx_bytes"),
+            number_at(peer, "tx_bytes"));
+    if (json_is_integer(rtt))
+        fprintf(out, "%" PRIu64 "\n", number_at(peer, "rtt_us"));
+    else
+        fputs("-\n", out);
+    free(addresses);
+    return 0;
+}
+
+static int peers(const struct veld_cli *cli)
+{
+    struct veld_diag diag;
+    json_t *json, *peer;
+    size_t i;
+    if (veld_client_call(cli->socket, "/v1/status", NULL, &json, &diag) < 0)
+        return veld_cli_fail_diag(&diag);
+    int rc = 0;
+    if (!cli->option[OPTION_DUMP]) {
+        rc = print_peers(json, stdout);
+    } else {
+        json_array_foreach(json_object_get(json, "peers"), i, peer)
+        {
+            if (rc == 0)
+                rc = dump_peer(peer, stdout);
+        }
+    }
+    json_decref(json);
+    return rc < 0 ? veld_cli_fail("%s", veld_strerror(rc)) : VELD_CLI_DONE;
+}
+
+const struct veld_cli_command veld_cmd_status = {
+    .name = "status",
+    .arguments = "",
+    .summary = "show this machine, its peers, and what is wrong",
+    .text = "One line about this machine, then one a peer: addresses, name, state, sent,\n"
+            "received, time since the last handshake. Then what is wrong, each with the\n"
+            "command that mends it. Exit status 0 when veld runs, 1 when not.\n",
+    .options = {{"json", '\0', NULL, "everything, as JSON; its \"version\" is its shape's"}},
+    .run = status,
+};
+
+const struct veld_cli_command veld_cmd_peers = {
+    .name = "peers",
+    .arguments = "",
+    .summary = "list the peers",
+    .text = "With --dump one line a peer, separated by tabs: public key, name, addresses,\n"
+            "endpoint, path, last handshake (Unix seconds, 0 never), received bytes, sent\n"
+            "bytes, round trip in microseconds. What is not known is \"-\".\n",
+    .options = {{"dump", '\0', NULL, "for scripts"}},
+    .run = peers,
+};

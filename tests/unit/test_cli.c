@@ -1,0 +1,399 @@
+/*
+ * The real `veld` (its path in $VELD_BIN) against the real API in a process of
+ * this test, which serves a made-up daemon.
+ */
+#include "base/bytes.h"
+#include "control/api.h"
+#include "control/status.h"
+
+#include <criterion/criterion.h>
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/veld-test-cli.XXXXXX";
+static char sock[64], config_path[64];
+static pid_t server;
+
+/* ---- The made-up daemon ---- */
+
+static GMainLoop *loop;
+
+static json_t *serve_status(void *ctx)
+{
+    static const uint8_t pub[32] = {1};
+    static struct veld_ip addr = {.family = 4, .b = {10, 0, 0, 2}};
+    static struct veld_config_peer peers[2] = {
+        {.name = "b", .pub = {2}, .addrs = &addr, .n_addrs = 1},
+        {.pub = {3}, .addrs = &addr, .n_addrs = 1}};
+    static const char *const health[] = {"forwarding is off; turn it on with: sysctl"};
+    struct veld_config config = {.path = config_path, .name = "a", .n_addrs = 1};
+    config.listen.ip.family = 6;
+    config.addrs[0] = (struct veld_prefix){.ip = {.family = 4, .b = {10, 0, 0, 1}}, .len = 24};
+    struct veld_status_peer list[2] = {
+        {.config = &peers[0],
+         .info = {.state = VELD_PEER_ACTIVE,
+                  .endpoint = {.ip = {.family = 4, .b = {192, 0, 2, 7}}, .port = 5},
+                  .last_handshake_wall_ns = 1700000000ull * 1000000000,
+                  .rtt_ns = 1234000},
+         .activity = {.sent_bytes = 2048, .received_bytes = 1}},
+        {.config = &peers[1]}};
+    struct veld_status s = {.config = &config,
+                            .pub = pub,
+                            .pid = getpid(),
+                            .dataplane = {.interface = "veld7",
+                                          .listen_port = 51820,
+                                          .aead = "",
+                                          .engine = "",
+                                          .offload = ""},
+                            .dns_server = "127.0.86.1",
+                            .dns_method = "off",
+                            .peers = list,
+                            .n_peers = 2,
+                            .health = health,
+                            .n_health = 1};
+    return veld_status_json(&s);
+}
+
+static const char *serve_pubkey(void *ctx)
+{
+    return "the key";
+}
+
+static int serve_ping(void *ctx, const char *peer, struct veld_api_request *req,
+                      struct veld_diag *diag)
+{
+    if (strcmp(peer, "b") == 0)
+        veld_api_reply(req, 200,
+                       json_pack("{s:s, s:s, s:i, s:s}", "name", "b", "ip", "10.0.0.2",
+                                 "rtt_us", 1234, "path", "direct 192.0.2.7:5"));
+    else if (strcmp(peer, "lost") == 0)
+        veld_api_reply(req, 504, json_pack("{s:s}", "error", "no answer from lost"));
+    else
+        return veld_fail(diag, VELD_E_NOENT, "no peer is called %s", peer);
+    return 0;
+}
+
+static void serve_down(void *ctx)
+{
+    g_main_loop_quit(loop);
+}
+
+static pid_t serve(void)
+{
+    int ready[2];
+    char byte;
+    cr_assert_eq(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const struct veld_api_ops ops = {.status = serve_status,
+                                         .pubkey = serve_pubkey,
+                                         .ping = serve_ping,
+                                         .down = serve_down};
+        struct veld_api *api;
+        struct veld_diag diag;
+        if (veld_api_start(&api, sock, &ops, &diag) < 0 || write(ready[1], "x", 1) != 1)
+            _exit(1);
+        loop = g_main_loop_new(NULL, FALSE);
+        g_main_loop_run(loop);
+        veld_api_stop(api);
+        g_usleep(200000); /* what a daemon still has to put away */
+        _exit(0);
+    }
+    close(ready[1]);
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+/* ---- Running veld ---- */
+
+static char output[65536];
+
+/* Exit status; standard output and error in `output`. */
+static int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static int run(const char *fmt, ...)
+{
+    char command[1024], arguments[768];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(arguments, sizeof arguments, fmt, ap);
+    va_end(ap);
+    const char *veld = getenv("VELD_BIN");
+    cr_assert_not_null(veld, "VELD_BIN is not set");
+    snprintf(command, sizeof command, "%s %s 2>&1", veld, arguments);
+    FILE *f = popen(command, "r");
+    cr_assert_not_null(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    return WEXITSTATUS(pclose(f));
+}
+
+static void says(const char *text)
+{
+    cr_expect_not_null(strstr(output, text), "%s\nshould say: %s", output, text);
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    fputs(text, f);
+    fclose(f);
+    cr_assert_eq(chmod(path, mode), 0);
+}
+
+static void set_up(void)
+{
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(sock, sizeof sock, "%s/s", dir);
+    snprintf(config_path, sizeof config_path, "%s/c.toml", dir);
+    write_file(config_path, "", 0644);
+    setenv("VELD_SOCKET", sock, 1);
+    unsetenv("VELD_CONFIG");
+}
+
+static void tear_down(void)
+{
+    if (server > 0) {
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+        unlink(sock);
+    }
+    unlink(config_path);
+    cr_assert_eq(rmdir(dir), 0, "something was left behind in %s", dir);
+}
+
+static void set_up_server(void)
+{
+    set_up();
+    server = serve();
+}
+
+TestSuite(cli, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(cli_served, .init = set_up_server, .fini = tear_down, .timeout = 60);
+
+Test(cli, help_and_usage)
+{
+    static const char *const commands[] = {"up",   "down",   "status", "peers",
+                                           "ping", "keygen", "pubkey", "version"};
+    cr_assert_eq(run("--help"), 0);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++)
+        says(commands[i]);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++) {
+        char usage[64];
+        snprintf(usage, sizeof usage, "usage: veld %s", commands[i]);
+        cr_expect_eq(run("%s --help", commands[i]), 0);
+        cr_expect_eq(strncmp(output, usage, strlen(usage)), 0, "%s", output);
+        cr_expect_eq(run("help %s", commands[i]), 0);
+        cr_expect_eq(strncmp(output, usage, strlen(usage)), 0, "%s", output);
+        cr_expect_eq(run("%s --frobnicate", commands[i]), 2);
+        says("--frobnicate: unknown option");
+        cr_expect_eq(run("%s a b c", commands[i]), 2);
+        says("too many arguments");
+    }
+    cr_assert_eq(run("%s", ""), 2);
+    cr_assert_eq(run("stauts"), 2);
+    says("did you mean \"veld status\"?");
+    cr_assert_eq(run("help stauts"), 2);
+    cr_assert_eq(run("ping"), 2);
+    says("ping needs NAME");
+    cr_assert_eq(run("ping b -c 0"), 2);
+    cr_assert_eq(run("status --socket"), 2);
+}
+
+Test(cli, without_a_daemon)
+{
+    static const char *const commands[] = {"status",       "down",   "peers",
+                                           "peers --dump", "ping b", "pubkey"};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++) {
+        cr_expect_eq(run("%s", commands[i]), 1);
+        says("veld is not running");
+        says("sudo veld up");
+    }
+    cr_assert_eq(run("version"), 0);
+    cr_assert_str_eq(output, "veld " VELD_VERSION " (protocol 1)\n");
+    cr_assert_eq(run("--version"), 0);
+    cr_assert_eq(run("--socket /dev/null status"), 1);
+}
+
+Test(cli, keys)
+{
+    char key[128];
+    struct stat st;
+    snprintf(key, sizeof key, "%s/id", dir);
+    cr_assert_eq(run("keygen %s", key), 0);
+    cr_assert_eq(strlen(output), 45);
+    char *made = strdup(output);
+    cr_assert_eq(stat(key, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0600);
+    cr_assert_eq(run("pubkey %s", key), 0);
+    cr_assert_str_eq(output, made);
+    cr_assert_eq(run("keygen %s", key), 1);
+    says("never overwritten");
+    cr_assert_eq(run("pubkey %s", key), 0);
+    cr_assert_str_eq(output, made);
+    cr_assert_eq(chmod(key, 0644), 0);
+    cr_assert_eq(run("pubkey %s", key), 1);
+    says("chmod 600");
+    unlink(key);
+    cr_assert_eq(run("pubkey %s", key), 1);
+    free(made);
+}
+
+Test(cli_served, status)
+{
+    cr_assert_eq(run("status"), 0);
+    char *line[5], *save = NULL;
+    for (int i = 0; i < 4; i++)
+        line[i] = strtok_r(i ? NULL : output, "\n", &save);
+    cr_assert_str_eq(line[0], "a  10.0.0.1/24  on veld7, listening on [::]:51820, public key "
+                              "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    static const char b[] = "10.0.0.2  b  active; direct 192.0.2.7:5  tx 2.0 KiB  rx 1 B  ";
+    cr_assert_eq(strncmp(line[1], b, strlen(b)), 0, "%s", line[1]);
+    cr_assert_not_null(strstr(line[1], "d "), "%s", line[1]);
+    cr_assert_str_eq(line[2],
+                     "10.0.0.2  -  idle                        tx 0 B      rx 0 B  never");
+    cr_assert_str_eq(line[3], "health: forwarding is off; turn it on with: sysctl");
+
+    cr_assert_eq(run("status --json"), 0);
+    json_t *json = json_loads(output, 0, NULL);
+    cr_assert_not_null(json, "%s", output);
+    cr_assert_eq(json_integer_value(json_object_get(json, "version")), VELD_STATUS_VERSION);
+    json_decref(json);
+}
+
+Test(cli_served, peers_dump_is_for_scripts)
+{
+    cr_assert_eq(run("peers --dump"), 0);
+    cr_assert_str_eq(
+        output,
+        "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\tb\t10.0.0.2\t192.0.2.7:5\tdirect\t"
+        "1700000000\t1\t2048\t1234\n"
+        "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\t-\t10.0.0.2\t-\t-\t0\t0\t0\t-\n");
+    cr_assert_eq(run("peers"), 0);
+    says("active; direct 192.0.2.7:5");
+}
+
+Test(cli_served, ping)
+{
+    cr_assert_eq(run("ping b"), 0);
+    cr_assert_str_eq(output, "pong from b (10.0.0.2) via direct 192.0.2.7:5 in 1.2ms\n");
+    cr_assert_eq(run("ping b -c 2"), 0);
+    cr_assert_not_null(strstr(strchr(output, '\n') + 1, "pong from b"));
+    cr_assert_eq(run("ping nobody"), 1);
+    cr_assert_str_eq(output, "veld: no peer is called nobody\n");
+    cr_assert_eq(run("ping lost -c 1"), 1);
+    cr_assert_str_eq(output, "veld: no answer from lost\n");
+}
+
+Test(cli_served, others)
+{
+    cr_assert_eq(run("pubkey"), 0);
+    cr_assert_str_eq(output, "the key\n");
+    cr_assert_eq(run("version"), 0);
+    says("veld-daemon " VELD_VERSION " (protocol 1), running");
+    setenv("http_proxy", "http://192.0.2.1:1", 1);
+    cr_assert_eq(run("pubkey"), 0, "a proxy of the environment was asked");
+}
+
+Test(cli_served, permission_denied)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs root");
+    cr_assert_eq(chmod(dir, 0755), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(9);
+        if (access(getenv("VELD_BIN"), X_OK) < 0)
+            _exit(77);
+        int rc = run("status");
+        _exit(rc == 1 && strstr(output, "run this with sudo, or join group veld") ? 0 : 1);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WEXITSTATUS(status) == 77)
+        cr_skip_test("others may not run the build's veld");
+    cr_assert_eq(WEXITSTATUS(status), 0);
+}
+
+Test(cli_served, down_returns_when_the_process_is_gone)
+{
+    cr_assert_eq(run("down"), 0);
+    cr_assert_str_eq(output, "veld is down\n");
+    cr_assert_eq(waitpid(server, NULL, WNOHANG), server, "it was not waited for");
+    server = 0;
+    cr_assert_eq(run("down"), 1);
+    says("veld is not running");
+}
+
+Test(cli_served, up_when_up_already)
+{
+    char other[80];
+    cr_assert_eq(run("up"), 0);
+    says("veld is already up: a on interface veld7\n");
+    cr_assert_eq(run("up --config %s", config_path), 0);
+    snprintf(other, sizeof other, "%s/other.toml", dir);
+    write_file(other, "", 0644);
+    cr_assert_eq(run("up --config %s", other), 1);
+    says("already up with ");
+    says("sudo veld down");
+    unlink(other);
+}
+
+/* A script in veld-daemon's place: it stands beside a copy of veld. */
+static void make_daemon(const char *script)
+{
+    char path[128], command[512];
+    snprintf(command, sizeof command, "cp %s %s/veld", getenv("VELD_BIN"), dir);
+    cr_assert_eq(system(command), 0);
+    snprintf(path, sizeof path, "%s/veld", dir);
+    setenv("VELD_BIN", path, 1);
+    snprintf(path, sizeof path, "%s/veld-daemon", dir);
+    write_file(path, script, 0755);
+}
+
+static void remove_daemon(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/veld", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/veld-daemon", dir);
+    unlink(path);
+}
+
+Test(cli, up_passes_on_failure)
+{
+    make_daemon("#!/bin/sh\necho \"daemon: $*\"\nexit 3\n");
+    cr_assert_eq(run("up --config %s --state-dir /s", config_path), 1);
+    char expected[256];
+    snprintf(expected, sizeof expected, "daemon: --config %s --state-dir /s --socket %s\n",
+             config_path, sock);
+    cr_assert_str_eq(output, expected);
+    cr_assert_eq(run("up --config %s/none", dir), 1);
+    says("none: No such file");
+    remove_daemon();
+}
+
+Test(cli_served, up_starts_and_says_what_it_did)
+{
+    char later[80];
+    make_daemon("#!/bin/sh\nln -s \"$REAL\" \"$6\"\n");
+    setenv("REAL", sock, 1);
+    snprintf(later, sizeof later, "%s/later", dir);
+    cr_assert_eq(run("up --socket %s --config %s", later, config_path), 0);
+    says("veld is up: a on interface veld7\n");
+    says("  addresses  10.0.0.1/24\n");
+    says("  public key AQAAAAAA");
+    says("  peers      2\n");
+    says("try: ping b.veld\n");
+    unlink(later);
+    remove_daemon();
+}
