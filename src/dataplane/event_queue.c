@@ -1,0 +1,70 @@
+#include "dataplane/event_queue.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+int veld_event_queue_init(struct veld_event_queue *q, int fd)
+{
+    q->ring = calloc(VELD_EVENT_QUEUE_SIZE, sizeof *q->ring);
+    q->fd = fd;
+    atomic_init(&q->tail, 0);
+    atomic_init(&q->head, 0);
+    atomic_init(&q->handshakes, 0);
+    return q->ring ? 0 : VELD_E_NOMEM;
+}
+
+void veld_event_queue_free(struct veld_event_queue *q)
+{
+    free(q->ring);
+    q->ring = NULL;
+}
+
+/* Copy what is used of an event: most carry no payload. */
+static void copy(struct veld_dataplane_event *to, const struct veld_dataplane_event *from)
+{
+    memcpy(to, from, offsetof(struct veld_dataplane_event, bytes) + from->len);
+}
+
+bool veld_event_queue_push(struct veld_event_queue *q, const struct veld_dataplane_event *ev)
+{
+    uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* our own */
+    /* Acquire pairs with the release in pop: the slot's old content has been read. */
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+    if (tail - head == VELD_EVENT_QUEUE_SIZE)
+        return false;
+    if (ev->type == VELD_DP_HANDSHAKE) {
+        if (atomic_load_explicit(&q->handshakes, memory_order_relaxed) >=
+            VELD_EVENT_HANDSHAKES_MAX)
+            return false;
+        atomic_fetch_add_explicit(&q->handshakes, 1, memory_order_relaxed);
+    }
+    copy(&q->ring[tail % VELD_EVENT_QUEUE_SIZE], ev);
+    /*
+     * Store tail, then look at head, both sequentially consistent; pop stores
+     * head, then looks at tail. So either the reader sees this event before it
+     * finds the ring empty, or we see that it had found it empty and wake it.
+     */
+    atomic_store_explicit(&q->tail, tail + 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&q->head, memory_order_seq_cst) == tail)
+        eventfd_write(q->fd, 1);
+    return true;
+}
+
+bool veld_event_queue_pop(struct veld_event_queue *q, struct veld_dataplane_event *out)
+{
+    uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed); /* our own */
+    /* Pairs with the store in push: the slot's content, and the wake-up order. */
+    if (atomic_load_explicit(&q->tail, memory_order_seq_cst) == head)
+        return false;
+    copy(out, &q->ring[head % VELD_EVENT_QUEUE_SIZE]);
+    if (out->type == VELD_DP_HANDSHAKE)
+        atomic_fetch_sub_explicit(&q->handshakes, 1, memory_order_relaxed);
+    atomic_store_explicit(&q->head, head + 1, memory_order_seq_cst);
+    return true;
+}
+
+bool veld_event_queue_loaded(const struct veld_event_queue *q)
+{
+    return atomic_load_explicit(&q->handshakes, memory_order_relaxed) >
+           VELD_EVENT_HANDSHAKES_LOAD;
+}

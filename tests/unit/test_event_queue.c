@@ -1,0 +1,143 @@
+#include "dataplane/event_queue.h"
+
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct veld_event_queue q;
+
+static void setup(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(veld_event_queue_init(&q, fd), 0);
+}
+
+static void teardown(void)
+{
+    close(q.fd);
+    veld_event_queue_free(&q);
+}
+
+TestSuite(event_queue, .init = setup, .fini = teardown);
+
+static bool push(enum veld_dataplane_event_type type, uint32_t number)
+{
+    struct veld_dataplane_event ev = {.type = type, .local_index = number, .len = 4};
+    memcpy(ev.bytes, &number, 4);
+    return veld_event_queue_push(&q, &ev);
+}
+
+static bool signalled(void)
+{
+    return poll(&(struct pollfd){.fd = q.fd, .events = POLLIN}, 1, 0) == 1;
+}
+
+Test(event_queue, gives_back_in_order)
+{
+    struct veld_dataplane_event ev;
+    cr_assert_not(veld_event_queue_pop(&q, &ev));
+    for (uint32_t round = 0; round < 5; round++) {
+        for (uint32_t i = 0; i < 700; i++)
+            cr_assert(push(VELD_DP_MESSAGE, i));
+        for (uint32_t i = 0; i < 700; i++) {
+            cr_assert(veld_event_queue_pop(&q, &ev));
+            cr_assert_eq(ev.local_index, i);
+            cr_assert_eq(ev.type, VELD_DP_MESSAGE);
+            cr_assert_eq(ev.len, 4);
+            cr_assert_arr_eq(ev.bytes, &i, 4);
+        }
+        cr_assert_not(veld_event_queue_pop(&q, &ev));
+    }
+}
+
+Test(event_queue, full_refuses)
+{
+    for (uint32_t i = 0; i < VELD_EVENT_QUEUE_SIZE; i++)
+        cr_assert(push(VELD_DP_MESSAGE, i));
+    cr_assert_not(push(VELD_DP_MESSAGE, 0));
+    struct veld_dataplane_event ev;
+    cr_assert(veld_event_queue_pop(&q, &ev));
+    cr_assert_eq(ev.local_index, 0);
+    cr_assert(push(VELD_DP_MESSAGE, 0));
+    cr_assert_not(push(VELD_DP_MESSAGE, 0));
+}
+
+Test(event_queue, handshakes_leave_room_for_others)
+{
+    for (uint32_t i = 0; i < VELD_EVENT_HANDSHAKES_MAX; i++)
+        cr_assert(push(VELD_DP_HANDSHAKE, i));
+    cr_assert_not(push(VELD_DP_HANDSHAKE, 0));
+    for (uint32_t i = 0; i < VELD_EVENT_QUEUE_SIZE - VELD_EVENT_HANDSHAKES_MAX; i++)
+        cr_assert(push(VELD_DP_CONFIRMED, i));
+    cr_assert_not(push(VELD_DP_CONFIRMED, 0));
+    struct veld_dataplane_event ev;
+    cr_assert(veld_event_queue_pop(&q, &ev));
+    cr_assert(push(VELD_DP_HANDSHAKE, 0), "room of a handshake taken out is handshake room");
+}
+
+Test(event_queue, load_is_told_past_an_eighth)
+{
+    for (uint32_t i = 0; i < VELD_EVENT_HANDSHAKES_MAX / 8; i++)
+        cr_assert(push(VELD_DP_HANDSHAKE, i));
+    cr_assert(push(VELD_DP_MESSAGE, 0));
+    cr_assert_not(veld_event_queue_loaded(&q));
+    cr_assert(push(VELD_DP_HANDSHAKE, 0));
+    cr_assert(veld_event_queue_loaded(&q));
+    struct veld_dataplane_event ev;
+    cr_assert(veld_event_queue_pop(&q, &ev));
+    cr_assert_not(veld_event_queue_loaded(&q));
+}
+
+Test(event_queue, wakes_only_when_it_stops_being_empty)
+{
+    eventfd_t count;
+    cr_assert_not(signalled());
+    cr_assert(push(VELD_DP_MESSAGE, 1));
+    cr_assert(push(VELD_DP_MESSAGE, 2));
+    cr_assert_eq(eventfd_read(q.fd, &count), 0);
+    cr_assert_eq(count, 1);
+    struct veld_dataplane_event ev;
+    cr_assert(veld_event_queue_pop(&q, &ev));
+    cr_assert(push(VELD_DP_MESSAGE, 3));
+    cr_assert_not(signalled());
+    while (veld_event_queue_pop(&q, &ev))
+        ;
+    cr_assert(push(VELD_DP_MESSAGE, 4));
+    cr_assert(signalled());
+}
+
+#define STRESS 300000
+
+static void *producer(void *unused)
+{
+    for (uint32_t i = 0; i < STRESS;)
+        i += push(i % 3 ? VELD_DP_MESSAGE : VELD_DP_HANDSHAKE, i);
+    return NULL;
+}
+
+/* The reader sleeps on the descriptor as the control thread does: a lost wake-up would hang. */
+Test(event_queue, two_threads_lose_nothing, .timeout = 60)
+{
+    pthread_t t;
+    cr_assert_eq(pthread_create(&t, NULL, producer, NULL), 0);
+    struct veld_dataplane_event ev;
+    eventfd_t count;
+    for (uint32_t expected = 0; expected < STRESS;) {
+        if (!veld_event_queue_pop(&q, &ev)) {
+            eventfd_read(q.fd, &count);
+            if (!veld_event_queue_pop(&q, &ev)) {
+                int woken = poll(&(struct pollfd){.fd = q.fd, .events = POLLIN}, 1, 20000);
+                cr_assert_eq(woken, 1, "the wake-up was lost");
+                continue;
+            }
+        }
+        cr_assert_eq(ev.local_index, expected);
+        cr_assert_arr_eq(ev.bytes, &expected, 4);
+        expected++;
+    }
+    pthread_join(t, NULL);
+    cr_assert_eq(atomic_load(&q.handshakes), 0);
+}
