@@ -1,0 +1,350 @@
+#include "dataplane/inbound.h"
+
+#include "base/log.h"
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* UDP_GRO gathers at most 64 datagrams. */
+#define DATAGRAMS_OF_ONE_RECEIVE 64
+/* A peer that moves is told at most this often. */
+#define MOVED_GAP_NS (100 * VELD_NS_PER_MS)
+
+void veld_inbound_init(struct veld_inbound *in, struct veld_context *ctx,
+                       unsigned udp_segments_max)
+{
+    memset(in, 0, sizeof *in);
+    in->ctx = ctx;
+    in->udp_segments_max = udp_segments_max;
+}
+
+/* When no write needs them any more, give the buffers back. */
+static void recycle(struct veld_inbound *in)
+{
+    if (in->in_flight > 0)
+        return;
+    for (unsigned i = 0; i < in->n_sources; i++)
+        in->ctx->io->ops->done_receive(in->ctx->io, in->buffers[i]);
+    in->n_sources = 0;
+    in->n_joins = 0;
+}
+
+void veld_inbound_begin(struct veld_inbound *in)
+{
+    recycle(in);
+    in->good_peer = (struct veld_peer_ref){0}; /* routes may have changed since */
+}
+
+bool veld_inbound_has_room(const struct veld_inbound *in)
+{
+    return in->n_sources < VELD_IO_BUFFERS &&
+           in->n_joins + in->n_jobs + DATAGRAMS_OF_ONE_RECEIVE <= VELD_JOINS_MAX;
+}
+
+static void drop(struct veld_inbound *in, enum veld_drop reason)
+{
+    veld_drop_count(in->ctx->stats, reason, 1);
+}
+
+/* ---- Before authentication ---- */
+
+/* Hold the lock of `lane`, and of no other; NULL: of none. */
+static void lock(struct veld_inbound *in, struct veld_lane *lane)
+{
+    if (in->locked == lane)
+        return;
+    if (in->locked)
+        pthread_spin_unlock(&in->locked->lock);
+    if (lane)
+        pthread_spin_lock(&lane->lock);
+    in->locked = lane;
+}
+
+static void take_handshake(struct veld_inbound *in, const uint8_t *datagram, size_t len,
+                           const struct veld_endpoint *from)
+{
+    static_assert(VELD_HANDSHAKE_MAX <= sizeof(((struct veld_dataplane_event *)0)->bytes),
+                  "an event holds every handshake datagram");
+    struct veld_dataplane_event ev = {.type = VELD_DP_HANDSHAKE};
+    ev.from = *from;
+    ev.len = (uint16_t)len;
+    memcpy(ev.bytes, datagram, len);
+    if (!veld_event_queue_push(in->ctx->events, &ev))
+        drop(in, VELD_DROP_CONTROL_QUEUE);
+}
+
+static void take_data(struct veld_inbound *in, uint8_t *datagram, size_t len,
+                      const struct veld_header *h, uint8_t source)
+{
+    struct veld_session *s = veld_index_find(&in->ctx->tables->index, h->index);
+    if (!s) {
+        drop(in, VELD_DROP_INDEX);
+        return;
+    }
+    if (veld_session_expired(s, in->ctx->now_ns)) {
+        drop(in, VELD_DROP_EXPIRED);
+        return;
+    }
+    if (h->lane >= s->n_lanes) {
+        drop(in, VELD_DROP_LANE);
+        return;
+    }
+    struct veld_lane *lane = &s->lanes[h->lane];
+    lock(in, lane);
+    if (!veld_replay_check(&lane->window, h->counter)) {
+        drop(in, VELD_DROP_REPLAY);
+        return;
+    }
+    struct veld_aead_job *job = &in->jobs[in->n_jobs];
+    *job = (struct veld_aead_job){.key = lane->recv_key,
+                                  .ad = datagram,
+                                  .ad_len = VELD_HEADER_SIZE,
+                                  .data = datagram + VELD_HEADER_SIZE,
+                                  .len = (uint32_t)(len - VELD_DATA_OVERHEAD)};
+    veld_aead_nonce(job->nonce, h->counter);
+    in->incoming[in->n_jobs++] = (struct veld_incoming){.session = s,
+                                                        .counter = h->counter,
+                                                        .flags = h->flags,
+                                                        .lane = h->lane,
+                                                        .source = source};
+}
+
+static void take_datagram(struct veld_inbound *in, uint8_t *datagram, size_t len,
+                          uint8_t source)
+{
+    struct veld_header h;
+    enum veld_drop reason;
+    if (!veld_header_parse(datagram, len, &h, &reason))
+        drop(in, reason);
+    else if (h.type != VELD_DATA)
+        take_handshake(in, datagram, len, &in->sources[source]);
+    else
+        take_data(in, datagram, len, &h, source);
+}
+
+/* ---- After authentication ---- */
+
+/* Move the windows for what was authentic; forget the rest. One lock for neighbours of a lane. */
+static void commit(struct veld_inbound *in)
+{
+    for (unsigned i = 0; i < in->n_jobs; i++) {
+        struct veld_incoming *m = &in->incoming[i];
+        if (!in->jobs[i].ok) {
+            drop(in, VELD_DROP_TAG);
+            m->session = NULL;
+            continue;
+        }
+        struct veld_lane *lane = &m->session->lanes[m->lane];
+        lock(in, lane);
+        if (!veld_replay_commit(&lane->window, m->counter)) {
+            drop(in, VELD_DROP_REPLAY);
+            m->session = NULL;
+            continue;
+        }
+        m->newest = m->lane == 0 && lane->window.next == m->counter + 1;
+    }
+    lock(in, NULL);
+}
+
+static bool tell(struct veld_inbound *in, enum veld_dataplane_event_type type,
+                 const struct veld_incoming *m, const uint8_t *bytes, size_t len)
+{
+    struct veld_dataplane_event ev = {.type = type};
+    ev.peer = m->session->peer->ref.id;
+    ev.local_index = m->session->local_index;
+    ev.from = in->sources[m->source];
+    ev.len = (uint16_t)len;
+    if (len)
+        memcpy(ev.bytes, bytes, len);
+    return veld_event_queue_push(in->ctx->events, &ev);
+}
+
+/* Once; again with the next datagram when the queue was full. */
+static void confirm(struct veld_inbound *in, const struct veld_incoming *m)
+{
+    struct veld_session *s = m->session;
+    if (atomic_load_explicit(&s->confirmed, memory_order_relaxed) ||
+        atomic_exchange_explicit(&s->confirmed, true, memory_order_relaxed))
+        return;
+    if (!tell(in, VELD_DP_CONFIRMED, m, NULL, 0))
+        atomic_store_explicit(&s->confirmed, false, memory_order_relaxed);
+}
+
+static void notice_move(struct veld_inbound *in, const struct veld_incoming *m)
+{
+    struct veld_peer *peer = m->session->peer;
+    const struct veld_path *path = veld_peer_path(peer);
+    if (path && veld_endpoint_equal(&path->endpoint, &in->sources[m->source]))
+        return;
+    uint64_t told = atomic_load_explicit(&peer->moved_told_ns, memory_order_relaxed);
+    if (told && in->ctx->now_ns - told < MOVED_GAP_NS)
+        return;
+    if (tell(in, VELD_DP_MOVED, m, NULL, 0))
+        atomic_store_explicit(&peer->moved_told_ns, in->ctx->now_ns, memory_order_relaxed);
+}
+
+static void take_message(struct veld_inbound *in, const struct veld_incoming *m,
+                         const struct veld_aead_job *job)
+{
+    if (m->flags != VELD_FLAG_CONTROL || job->len == 0 || job->len > VELD_MESSAGE_MAX)
+        drop(in, VELD_DROP_MESSAGE);
+    else if (!tell(in, VELD_DP_MESSAGE, m, job->data, job->len))
+        drop(in, VELD_DROP_CONTROL_QUEUE);
+}
+
+static bool source_is_peers(struct veld_inbound *in, const struct veld_peer *peer,
+                            const struct veld_ip *src)
+{
+    if (veld_peer_ref_equal(in->good_peer, peer->ref) && veld_ip_equal(&in->good_source, src))
+        return true;
+    struct veld_peer_ref owner = veld_routes_find(veld_tables_routes(in->ctx->tables), src);
+    if (!veld_peer_ref_equal(owner, peer->ref))
+        return false;
+    in->good_peer = owner;
+    in->good_source = *src;
+    return true;
+}
+
+/* ---- Joining and writing ---- */
+
+static void finish_join(struct veld_inbound *in)
+{
+    if (!in->joining)
+        return;
+    in->joining = false;
+    uint32_t token = in->n_joins - 1;
+    struct veld_join *j = &in->joins[token];
+    veld_join_finish(j);
+    in->in_flight++;
+    in->ctx->io->ops->write(in->ctx->io, j->iov, j->n_iov, token);
+}
+
+static bool continues(const struct veld_inbound *in, const struct veld_incoming *m)
+{
+    return in->joining && (m->flags & VELD_FLAG_CONTINUES) && m->counter == in->join_next &&
+           m->session == in->join_session && m->lane == in->join_lane;
+}
+
+static void write_packet(struct veld_inbound *in, const struct veld_incoming *m,
+                         const struct veld_aead_job *job, const struct veld_inner *inner)
+{
+    if (continues(in, m) &&
+        veld_join_append(&in->joins[in->n_joins - 1], job->data, job->len, inner, m->flags)) {
+        in->join_next++;
+        return;
+    }
+    finish_join(in);
+    if (in->n_joins == VELD_JOINS_MAX) {
+        drop(in, VELD_DROP_TUN_FULL);
+        return;
+    }
+    struct veld_join *j = &in->joins[in->n_joins];
+    j->udp_segments_max = in->udp_segments_max;
+    if (veld_join_begin(j, job->data, job->len, inner, m->flags) < 0) {
+        drop(in, VELD_DROP_INNER);
+        return;
+    }
+    in->n_joins++;
+    in->joining = true;
+    in->join_session = m->session;
+    in->join_lane = m->lane;
+    in->join_next = m->counter + 1;
+}
+
+static void take_packet(struct veld_inbound *in, const struct veld_incoming *m,
+                        const struct veld_aead_job *job, struct veld_activity_line *line)
+{
+    struct veld_inner inner;
+    if (veld_inner_parse(job->data, job->len, &inner) < 0) {
+        drop(in, VELD_DROP_INNER);
+        return;
+    }
+    if (!source_is_peers(in, m->session->peer, &inner.src)) {
+        drop(in, VELD_DROP_SOURCE);
+        return;
+    }
+    veld_counter_set(&line->last_received_data_ns, in->ctx->now_ns);
+    veld_counter_add(&line->received_bytes, job->len);
+    veld_counter_add(&line->received_packets, 1);
+    write_packet(in, m, job, &inner);
+}
+
+static void deliver(struct veld_inbound *in, const struct veld_incoming *m,
+                    const struct veld_aead_job *job)
+{
+    struct veld_activity_line *line = &m->session->peer->activity[in->ctx->thread];
+    veld_counter_set(&line->last_received_ns, in->ctx->now_ns);
+    confirm(in, m);
+    if (m->newest)
+        notice_move(in, m);
+    if (m->flags & VELD_FLAG_CONTROL)
+        take_message(in, m, job);
+    else if (job->len > 0) /* else a keepalive: it has been noticed, that is all */
+        take_packet(in, m, job, line);
+}
+
+/* Open the batch and deliver what is in it. */
+static void process(struct veld_inbound *in)
+{
+    if (in->n_jobs == 0)
+        return;
+    in->ctx->aead->open(in->ctx->aead_ctx, in->jobs, in->n_jobs);
+    commit(in);
+    for (unsigned i = 0; i < in->n_jobs; i++)
+        if (in->incoming[i].session)
+            deliver(in, &in->incoming[i], &in->jobs[i]);
+    finish_join(in);
+    in->n_jobs = 0;
+}
+
+void veld_inbound_flush(struct veld_inbound *in)
+{
+    process(in);
+    recycle(in);
+}
+
+/* ---- From and to the kernel ---- */
+
+void veld_inbound_receive(struct veld_inbound *in, const struct veld_udp_receive *r)
+{
+    uint8_t source = (uint8_t)in->n_sources++;
+    assert(source < VELD_IO_BUFFERS);
+    in->buffers[source] = r->buffer;
+    if (r->truncated) {
+        drop(in, VELD_DROP_OVERSIZED);
+        return;
+    }
+    if (veld_endpoint_from_sockaddr(r->from, r->from_len, &in->sources[source]) < 0)
+        in->sources[source] = (struct veld_endpoint){0};
+    uint32_t offset = 0;
+    do { /* also for an empty datagram, which counts as a runt */
+        uint32_t len = VELD_MIN(r->len - offset, r->segment);
+        if (in->n_jobs == VELD_AEAD_BATCH_MAX) {
+            lock(in, NULL);
+            process(in);
+        }
+        veld_counter_add(&in->ctx->stats->datagrams_received, 1);
+        take_datagram(in, r->data + offset, len, source);
+        offset += len;
+    } while (offset < r->len);
+    lock(in, NULL);
+}
+
+void veld_inbound_written(struct veld_inbound *in, uint32_t token, int result)
+{
+    assert(token < in->n_joins && in->in_flight > 0);
+    in->in_flight--;
+    unsigned packets = in->joins[token].n_iov - 1;
+    struct veld_counters *stats = in->ctx->stats;
+    if (result >= 0) {
+        veld_counter_add(&stats->packets_to_tun, packets);
+        veld_counter_add(&stats->super_packets_to_tun, packets > 1);
+        return;
+    }
+    bool full = result == -EAGAIN || result == -ENOBUFS || result == -ENOMEM;
+    veld_drop_count(stats, full ? VELD_DROP_TUN_FULL : VELD_DROP_TUN_ERROR, packets);
+    if (!full)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, in->ctx->now_ns,
+                         "writing a packet to the interface failed: %s", strerror(-result));
+}

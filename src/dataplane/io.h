@@ -1,0 +1,77 @@
+/*
+ * The engine under a worker: how packets enter and leave the process. One
+ * implementation each for io_uring and for whatever comes beside it; the packet
+ * path (outbound, inbound) and the worker know only this.
+ *
+ * Order of calls, each turn: wait (hands everything queued to the kernel and
+ * sleeps until something happens), reap (tells completions through the sink and
+ * collects arrivals), then next_read / next_receive as long as there is room
+ * for what they give, and send / write for what comes of it.
+ *
+ * Ownership: an arrival's buffer is the caller's until done_read /
+ * done_receive. Memory given to send and write must stay until the sink has
+ * been told its token. Sends leave in the order they were queued.
+ *
+ * Thread: the worker's, but for make and close (control, while it does not run).
+ */
+#ifndef VELD_DATAPLANE_IO_H
+#define VELD_DATAPLANE_IO_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define VELD_IO_BUFFERS 32 /* each way; a power of two */
+#define VELD_IO_FOREVER UINT64_MAX
+
+/* One read of the TUN queue: virtio header, packet. */
+struct veld_tun_read {
+    uint8_t *data;
+    uint32_t len;
+    uint16_t buffer;
+};
+
+/* One receive: datagrams of one sender, all `segment` long but the last, which may be shorter. */
+struct veld_udp_receive {
+    uint8_t *data;
+    uint32_t len;
+    uint32_t segment;
+    uint16_t buffer;
+    bool truncated;
+    const struct sockaddr *from; /* in the buffer */
+    socklen_t from_len;
+};
+
+/* Whom completions are told; `result` is bytes or a negative errno. */
+struct veld_io_sink {
+    void *ctx;
+    void (*sent)(void *ctx, uint32_t token, int result);
+    void (*written)(void *ctx, uint32_t token, int result);
+};
+
+struct veld_io {
+    const struct veld_io_ops *ops;
+    struct veld_io_sink sink; /* set by the worker before start */
+};
+
+struct veld_io_ops {
+    const char *name;
+    /* On the worker's own thread, before the first turn. 0 or a negative errno. */
+    int (*start)(struct veld_io *io);
+    void (*wait)(struct veld_io *io, uint64_t timeout_ns);
+    void (*reap)(struct veld_io *io, uint64_t now_ns);
+    bool (*next_read)(struct veld_io *io, struct veld_tun_read *out);
+    bool (*next_receive)(struct veld_io *io, struct veld_udp_receive *out);
+    void (*done_read)(struct veld_io *io, uint16_t buffer);
+    void (*done_receive)(struct veld_io *io, uint16_t buffer);
+    /* Queue one; never blocks. */
+    void (*send)(struct veld_io *io, const struct msghdr *msg, uint32_t token);
+    void (*write)(struct veld_io *io, const struct iovec *iov, unsigned n, uint32_t token);
+    /* At once, for the rare case that must not wait: bytes or a negative errno. */
+    int (*send_now)(struct veld_io *io, const struct msghdr *msg);
+    void (*close)(struct veld_io *io);
+};
+
+#endif

@@ -1,0 +1,450 @@
+#include "dataplane/outbound.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+
+/* A TUN read of 64 KiB in datagrams of at least 1280 bytes: 54 of them. */
+#define ROOM_FOR_ONE_READ (72u * 1024)
+#define RUNS_FOR_ONE_READ 64
+
+int veld_outbound_init(struct veld_outbound *out, struct veld_context *ctx, unsigned mtu)
+{
+    memset(out, 0, sizeof *out);
+    out->ctx = ctx;
+    out->segment_offload = true;
+    out->arena = aligned_alloc(VELD_CACHE_LINE, VELD_SEND_ARENA_SIZE);
+    if (!out->arena)
+        return VELD_E_NOMEM;
+    return veld_hold_init(&out->hold, mtu);
+}
+
+void veld_outbound_free(struct veld_outbound *out)
+{
+    free(out->arena);
+    out->arena = NULL;
+    veld_hold_free(&out->hold);
+}
+
+void veld_outbound_begin(struct veld_outbound *out)
+{
+    if (out->in_flight > 0)
+        return;
+    out->used = 0;
+    out->n_runs = out->first_run = 0;
+}
+
+bool veld_outbound_has_room(const struct veld_outbound *out)
+{
+    return VELD_SEND_ARENA_SIZE - out->used >= ROOM_FOR_ONE_READ &&
+           VELD_RUNS_MAX - out->n_runs >= RUNS_FOR_ONE_READ;
+}
+
+static void drop(struct veld_outbound *out, enum veld_drop reason, uint64_t n)
+{
+    veld_drop_count(out->ctx->stats, reason, n);
+}
+
+static bool tell(struct veld_outbound *out, enum veld_dataplane_event_type type,
+                 const struct veld_peer *peer, uint32_t local_index)
+{
+    struct veld_dataplane_event ev = {.type = type};
+    ev.peer = peer->ref.id;
+    ev.local_index = local_index;
+    return veld_event_queue_push(out->ctx->events, &ev);
+}
+
+/* Once until control answers; again at the next packet when the queue was full. */
+static void tell_need_session(struct veld_outbound *out, struct veld_peer *peer)
+{
+    if (atomic_load_explicit(&peer->need_told, memory_order_relaxed) ||
+        atomic_exchange_explicit(&peer->need_told, true, memory_order_relaxed))
+        return;
+    if (!tell(out, VELD_DP_NEED_SESSION, peer, 0))
+        atomic_store_explicit(&peer->need_told, false, memory_order_relaxed);
+}
+
+/* ---- Filling a batch ---- */
+
+/* The last run, when a datagram of `len` may join it. */
+static struct veld_run *open_run(struct veld_outbound *out, const struct veld_session *session,
+                                 const struct veld_path *path, uint32_t len)
+{
+    if (!out->segment_offload || out->n_runs == out->first_run)
+        return NULL;
+    struct veld_run *run = &out->runs[out->n_runs - 1];
+    bool fits = run->session == session && run->path == path && !run->closed &&
+                len <= run->segment && run->segments < VELD_RUN_SEGMENTS &&
+                run->len + len <= VELD_DATAGRAM_MAX;
+    return fits ? run : NULL;
+}
+
+static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *session,
+                                const struct veld_path *path, uint32_t len)
+{
+    struct veld_run *run = &out->runs[out->n_runs++];
+    run->session = session;
+    run->path = path;
+    run->to = path->to;
+    run->msg = (struct msghdr){.msg_name = &run->to,
+                               .msg_namelen = path->to_len,
+                               .msg_iov = &run->iov,
+                               .msg_iovlen = 1};
+    run->iov.iov_base = out->arena + out->used;
+    run->len = 0;
+    run->segment = (uint16_t)len;
+    run->segments = 0;
+    run->closed = false;
+    return run;
+}
+
+static unsigned worker_lane(const struct veld_outbound *out, const struct veld_session *s)
+{
+    return out->ctx->thread % s->n_lanes;
+}
+
+/* Where the next inner packet of `len` bytes goes; NULL (counted) when nothing is free. */
+static uint8_t *segment_room(struct veld_outbound *out, size_t len)
+{
+    if (out->n_segments == VELD_AEAD_BATCH_MAX)
+        veld_outbound_flush(out);
+    if (VELD_SEND_ARENA_SIZE - out->used < len + VELD_DATA_OVERHEAD ||
+        out->n_runs == VELD_RUNS_MAX) {
+        drop(out, VELD_DROP_NO_BUFFER, 1);
+        return NULL;
+    }
+    return out->arena + out->used + VELD_HEADER_SIZE;
+}
+
+/* The inner packet stands in its room: put the header before it and take it into a run. */
+static void segment_add(struct veld_outbound *out, struct veld_session *session,
+                        const struct veld_path *path, size_t inner_len, uint8_t flags)
+{
+    uint32_t len = (uint32_t)(inner_len + VELD_DATA_OVERHEAD);
+    struct veld_run *run = open_run(out, session, path, len);
+    if (!run) {
+        /* Behind another session's run the counter before ours is not the segment before ours. */
+        bool follows =
+            out->n_runs > out->first_run && out->runs[out->n_runs - 1].session == session;
+        if (!follows)
+            flags &= (uint8_t)~VELD_FLAG_CONTINUES;
+        run = new_run(out, session, path, len);
+    }
+    struct veld_header h = {.type = VELD_DATA,
+                            .flags = flags,
+                            .lane = (uint8_t)worker_lane(out, session),
+                            .index = session->remote_index};
+    veld_header_write(out->arena + out->used, &h);
+    out->used += len;
+    run->len += len;
+    run->segments++;
+    run->closed = len < run->segment;
+    out->n_segments++;
+}
+
+/* ---- Packets that wait ---- */
+
+static void hold_packet(struct veld_outbound *out, struct veld_peer *peer,
+                        const struct veld_super *s)
+{
+    uint32_t mark = atomic_load_explicit(&peer->drop_held, memory_order_relaxed);
+    size_t n = veld_super_segments(s);
+    for (size_t i = 0; i < n; i++) {
+        unsigned pushed_out;
+        struct veld_held *held =
+            veld_hold_add(&out->hold, peer->ref, mark, veld_super_segment_len(s, i),
+                          out->ctx->now_ns, &pushed_out);
+        /* A held packet leaves by itself: it is no segment of anything any more. */
+        if (held)
+            held->flags = veld_super_segment_write(s, i, held->packet) & VELD_FLAG_PARTIAL_CSUM;
+        drop(out, VELD_DROP_HOLD_FULL, pushed_out + !held);
+    }
+    tell_need_session(out, peer);
+}
+
+static enum veld_hold_verdict look_at(void *ctx, const struct veld_held *held)
+{
+    struct veld_outbound *out = ctx;
+    struct veld_peer *peer = veld_peers_find(&out->ctx->tables->peers, held->peer);
+    if (!peer ||
+        atomic_load_explicit(&peer->drop_held, memory_order_relaxed) != held->drop_mark) {
+        drop(out, VELD_DROP_HOLD_TIMEOUT, 1);
+        return VELD_HOLD_RELEASE;
+    }
+    struct veld_session *session = veld_peer_tx(peer, out->ctx->now_ns);
+    if (!session)
+        return VELD_HOLD_KEEP;
+    const struct veld_path *path = veld_peer_path(peer);
+    if (!path) {
+        drop(out, VELD_DROP_NO_ENDPOINT, 1);
+        return VELD_HOLD_RELEASE;
+    }
+    if (!veld_outbound_has_room(out)) {
+        out->look_again = true;
+        return VELD_HOLD_KEEP;
+    }
+    uint8_t *room = segment_room(out, held->len);
+    if (room) {
+        memcpy(room, held->packet, held->len);
+        segment_add(out, session, path, held->len, held->flags);
+    }
+    /* This need is met; without this a need told while `use` ran would never be told again. */
+    atomic_store_explicit(&peer->need_told, false, memory_order_relaxed);
+    return VELD_HOLD_RELEASE;
+}
+
+void veld_outbound_look(struct veld_outbound *out)
+{
+    out->look_again = false;
+    veld_hold_walk(&out->hold, look_at, out);
+}
+
+/* ---- One TUN read ---- */
+
+static struct veld_peer *peer_of(const struct veld_outbound *out, const struct veld_ip *dst)
+{
+    const struct veld_tables *t = out->ctx->tables;
+    return veld_peers_find(&t->peers, veld_routes_find(veld_tables_routes(t), dst));
+}
+
+static void send_packet(struct veld_outbound *out, struct veld_session *session,
+                        const struct veld_path *path, const struct veld_super *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = veld_super_segment_len(s, i);
+        uint8_t *room = segment_room(out, len);
+        if (!room)
+            continue;
+        uint8_t flags = veld_super_segment_write(s, i, room);
+        segment_add(out, session, path, len, flags);
+    }
+}
+
+void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t len)
+{
+    struct veld_counters *stats = out->ctx->stats;
+    struct virtio_net_hdr vh;
+    struct veld_super s;
+    if (len < sizeof vh) {
+        drop(out, VELD_DROP_TUN_PACKET, 1);
+        return;
+    }
+    memcpy(&vh, data, sizeof vh);
+    if (veld_super_parse(&vh, data + sizeof vh, len - sizeof vh, &s) < 0) {
+        drop(out, VELD_DROP_TUN_PACKET, 1);
+        return;
+    }
+    size_t n = veld_super_segments(&s);
+    veld_counter_add(&stats->packets_from_tun, n);
+    veld_counter_add(&stats->super_packets_from_tun, s.kind != VELD_SUPER_PLAIN);
+
+    struct veld_peer *peer = peer_of(out, &s.inner.dst);
+    if (!peer) {
+        drop(out, VELD_DROP_NO_ROUTE, n);
+        return;
+    }
+    if (veld_super_segment_len(&s, 0) + VELD_DATA_OVERHEAD > VELD_DATAGRAM_MAX) {
+        drop(out, VELD_DROP_OVERSIZED, n);
+        return;
+    }
+    struct veld_session *session = veld_peer_tx(peer, out->ctx->now_ns);
+    if (!session) {
+        hold_packet(out, peer, &s);
+        return;
+    }
+    if (veld_hold_may_have(&out->hold, peer->ref))
+        veld_outbound_look(out); /* what waited leaves first */
+    const struct veld_path *path = veld_peer_path(peer);
+    if (!path) {
+        drop(out, VELD_DROP_NO_ENDPOINT, n);
+        return;
+    }
+    send_packet(out, session, path, &s, n);
+}
+
+/* ---- Sealing and sending a batch ---- */
+
+/* A job for each datagram of a run, with counters from `counter` on. */
+static size_t seal_jobs(struct veld_outbound *out, const struct veld_run *run, uint64_t counter,
+                        size_t n)
+{
+    const struct veld_lane *lane = &run->session->lanes[worker_lane(out, run->session)];
+    uint8_t *datagram = run->iov.iov_base;
+    uint32_t left = run->len;
+    for (unsigned i = 0; i < run->segments; i++) {
+        uint32_t len = VELD_MIN(left, run->segment);
+        struct veld_aead_job *job = &out->jobs[n++];
+        veld_store_be64(datagram + 8, counter);
+        *job = (struct veld_aead_job){.key = lane->send_key,
+                                      .ad = datagram,
+                                      .ad_len = VELD_HEADER_SIZE,
+                                      .data = datagram + VELD_HEADER_SIZE,
+                                      .len = len - VELD_DATA_OVERHEAD};
+        veld_aead_nonce(job->nonce, counter++);
+        datagram += len;
+        left -= len;
+    }
+    return n;
+}
+
+static void account(struct veld_outbound *out, const struct veld_run *run)
+{
+    const struct veld_context *ctx = out->ctx;
+    struct veld_activity_line *line = &run->session->peer->activity[ctx->thread];
+    veld_counter_set(&line->last_sent_ns, ctx->now_ns);
+    veld_counter_set(&line->last_sent_data_ns, ctx->now_ns);
+    veld_counter_add(&line->sent_bytes, run->len - run->segments * VELD_DATA_OVERHEAD);
+    veld_counter_add(&line->sent_packets, run->segments);
+}
+
+/*
+ * Counters for the runs [i, end), all of one session: consecutive ones. False
+ * when its lane has none left: it sends no more, and a new one is asked for.
+ */
+static bool reserve(struct veld_outbound *out, unsigned i, unsigned end, uint64_t *counter)
+{
+    struct veld_session *s = out->runs[i].session;
+    unsigned n = 0;
+    for (unsigned k = i; k < end; k++)
+        n += out->runs[k].segments;
+    if (!veld_session_reserve(&s->lanes[worker_lane(out, s)], n, counter)) {
+        drop(out, VELD_DROP_EXPIRED, n);
+        tell_need_session(out, s->peer);
+        return false;
+    }
+    if (*counter + n > VELD_REKEY_AFTER_DATAGRAMS &&
+        !atomic_load_explicit(&s->rekey_told, memory_order_relaxed) &&
+        tell(out, VELD_DP_REKEY_DUE, s->peer, s->local_index))
+        atomic_store_explicit(&s->rekey_told, true, memory_order_relaxed);
+    return true;
+}
+
+static void set_segment_size(struct veld_run *run)
+{
+    run->msg.msg_control = run->control;
+    run->msg.msg_controllen = sizeof run->control;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&run->msg);
+    c->cmsg_level = SOL_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof run->segment);
+    memcpy(CMSG_DATA(c), &run->segment, sizeof run->segment);
+}
+
+static void send_run(struct veld_outbound *out, unsigned i)
+{
+    struct veld_run *run = &out->runs[i];
+    run->iov.iov_len = run->len;
+    if (run->segments > 1)
+        set_segment_size(run);
+    out->in_flight++;
+    out->ctx->io->ops->send(out->ctx->io, &run->msg, i);
+}
+
+void veld_outbound_flush(struct veld_outbound *out)
+{
+    unsigned first = out->first_run, end = out->n_runs;
+    size_t n_jobs = 0;
+    for (unsigned i = first, streak_end; i < end; i = streak_end) {
+        streak_end = i + 1;
+        while (streak_end < end && out->runs[streak_end].session == out->runs[i].session)
+            streak_end++;
+        uint64_t counter;
+        bool reserved = reserve(out, i, streak_end, &counter);
+        for (unsigned k = i; k < streak_end; k++) {
+            struct veld_run *run = &out->runs[k];
+            if (!reserved) {
+                run->segments = 0;
+                continue;
+            }
+            n_jobs = seal_jobs(out, run, counter, n_jobs);
+            counter += run->segments;
+            account(out, run);
+        }
+    }
+    assert(n_jobs <= VELD_AEAD_BATCH_MAX);
+    if (n_jobs)
+        out->ctx->aead->seal(out->ctx->aead_ctx, out->jobs, n_jobs);
+    out->first_run = end;
+    out->n_segments = 0;
+    for (unsigned i = first; i < end; i++)
+        if (out->runs[i].segments)
+            send_run(out, i);
+}
+
+/* ---- What became of a send ---- */
+
+enum send_remedy { COUNT, SPLIT, SPLIT_AND_STOP_OFFLOAD };
+
+/* Errors that mean something of their own; all others: VELD_DROP_UDP_ERROR. */
+static const struct {
+    int error;
+    enum veld_drop reason;
+    enum send_remedy remedy; /* of a run of several */
+} send_errors[] = {
+    {EAGAIN, VELD_DROP_UDP_FULL, COUNT},
+    {ENOBUFS, VELD_DROP_UDP_FULL, COUNT},
+    {ENOMEM, VELD_DROP_UDP_FULL, COUNT},
+    /* The device under the socket has no checksum offload, which UDP_SEGMENT needs. */
+    {EIO, VELD_DROP_UDP_ERROR, SPLIT_AND_STOP_OFFLOAD},
+    /* A segment longer than the path's MTU: single datagrams may be fragmented, runs may not. */
+    {EINVAL, VELD_DROP_UDP_ERROR, SPLIT},
+    {EMSGSIZE, VELD_DROP_UDP_ERROR, SPLIT},
+};
+
+static enum send_remedy remedy_of(int result, enum veld_drop *reason)
+{
+    *reason = VELD_DROP_UDP_ERROR;
+    for (size_t i = 0; i < VELD_ARRAY_LEN(send_errors); i++) {
+        if (send_errors[i].error == -result) {
+            *reason = send_errors[i].reason;
+            return send_errors[i].remedy;
+        }
+    }
+    return COUNT;
+}
+
+static void sent_or_dropped(struct veld_outbound *out, int result, unsigned n)
+{
+    if (result >= 0) {
+        veld_counter_add(&out->ctx->stats->datagrams_sent, n);
+        return;
+    }
+    enum veld_drop reason;
+    remedy_of(result, &reason);
+    drop(out, reason, n);
+    if (reason == VELD_DROP_UDP_ERROR)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, out->ctx->now_ns, "sending a datagram failed: %s",
+                         strerror(-result));
+}
+
+static void send_singly(struct veld_outbound *out, struct veld_run *run)
+{
+    run->msg.msg_control = NULL;
+    run->msg.msg_controllen = 0;
+    for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
+        run->iov.iov_len = VELD_MIN(left, run->segment);
+        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, &run->msg), 1);
+        run->iov.iov_base = (uint8_t *)run->iov.iov_base + run->iov.iov_len;
+    }
+}
+
+void veld_outbound_sent(struct veld_outbound *out, uint32_t token, int result)
+{
+    assert(token < out->n_runs && out->in_flight > 0);
+    struct veld_run *run = &out->runs[token];
+    out->in_flight--;
+    enum veld_drop reason;
+    if (result >= 0 || run->segments == 1 || remedy_of(result, &reason) == COUNT) {
+        sent_or_dropped(out, result, run->segments);
+        return;
+    }
+    if (remedy_of(result, &reason) == SPLIT_AND_STOP_OFFLOAD && out->segment_offload) {
+        out->segment_offload = false;
+        veld_warn("UDP segmentation offload does not work on this interface; "
+                  "sending datagrams one by one, which is slower");
+    }
+    send_singly(out, run);
+}
