@@ -1,0 +1,199 @@
+#include "dataplane/dataplane.h"
+
+#include "dataplane/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static int open_tables(struct veld_tables *t)
+{
+    int rc = veld_peers_init(&t->peers);
+    if (rc == 0)
+        rc = veld_index_init(&t->index);
+    struct veld_routes *none = rc == 0 ? veld_routes_build(NULL, 0) : NULL;
+    atomic_init(&t->routes, none);
+    return none ? 0 : VELD_E_NOMEM;
+}
+
+/* No worker runs and nothing retired is pending: free what is still published. */
+static void close_tables(struct veld_tables *t)
+{
+    for (uint32_t slot = 0; t->index.slots && slot < VELD_SESSIONS_MAX; slot++)
+        veld_session_free(atomic_load_explicit(&t->index.slots[slot], memory_order_relaxed));
+    veld_index_free(&t->index);
+    veld_peers_free(&t->peers);
+    veld_routes_free(atomic_load_explicit(&t->routes, memory_order_relaxed));
+}
+
+static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
+                        struct veld_diag *diag)
+{
+    while (dp->n_workers < cfg->workers) {
+        unsigned i = dp->n_workers;
+        struct veld_worker_config w = {.number = i,
+                                       .tun_fd = dp->tun.fds[i],
+                                       .udp_fd = dp->udp.fds[i],
+                                       .event_fd = dp->event_fd,
+                                       .mtu = cfg->mtu,
+                                       .udp_segments_max = dp->tun.udp_segments_max,
+                                       .udp_segment = dp->udp.segment,
+                                       .tables = &dp->tables,
+                                       .aead = dp->aead};
+        int rc = veld_worker_open(&dp->workers[i], &w, diag);
+        if (rc < 0)
+            return rc;
+        dp->n_workers++;
+    }
+    return 0;
+}
+
+static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
+                    struct veld_diag *diag)
+{
+    int rc = veld_aead_select(cfg->aead, &dp->aead, diag);
+    if (rc < 0)
+        return rc;
+    dp->aead_ctx = dp->aead->new_ctx();
+    if (!dp->aead_ctx || open_tables(&dp->tables) < 0)
+        return veld_fail(diag, VELD_E_NOMEM, "out of memory for the dataplane's tables");
+    dp->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (dp->event_fd < 0)
+        return veld_fail(diag, VELD_E_IO, "cannot make an eventfd: %s", strerror(errno));
+    rc = veld_udp_open(&dp->udp, &cfg->listen, cfg->workers, diag);
+    if (rc == 0)
+        rc = veld_tun_open(&dp->tun, cfg->interface, cfg->workers, diag);
+    return rc == 0 ? open_workers(dp, cfg, diag) : rc;
+}
+
+int veld_dataplane_open(struct veld_dataplane **out, const struct veld_dataplane_config *cfg,
+                        struct veld_diag *diag)
+{
+    if (cfg->workers < 1 || cfg->workers > VELD_WORKERS_MAX)
+        return veld_fail(diag, VELD_E_RANGE, "workers must be 1 to %d", VELD_WORKERS_MAX);
+    if (cfg->mtu < VELD_MTU_MIN || cfg->mtu > VELD_MTU_MAX)
+        return veld_fail(diag, VELD_E_RANGE, "mtu must be %d to %d", VELD_MTU_MIN,
+                         VELD_MTU_MAX);
+    struct veld_dataplane *dp = aligned_alloc(VELD_CACHE_LINE, sizeof *dp);
+    if (!dp)
+        return veld_fail(diag, VELD_E_NOMEM, "out of memory for the dataplane");
+    memset(dp, 0, sizeof *dp);
+    dp->owner = pthread_self();
+    dp->event_fd = -1;
+    veld_rcu_updater_begin();
+    int rc = open_all(dp, cfg, diag);
+    if (rc < 0) {
+        veld_dataplane_close(dp);
+        return rc;
+    }
+    *out = dp;
+    return 0;
+}
+
+int veld_dataplane_start(struct veld_dataplane *dp, struct veld_diag *diag)
+{
+    veld_dataplane_check(dp);
+    if (dp->running)
+        return veld_fail(diag, VELD_E_STATE, "the dataplane runs already");
+    dp->running = true;
+    for (unsigned i = 0; i < dp->n_workers; i++) {
+        int rc = veld_worker_start(dp->workers[i], diag);
+        if (rc < 0) {
+            veld_dataplane_stop(dp);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+void veld_dataplane_stop(struct veld_dataplane *dp)
+{
+    veld_dataplane_check(dp);
+    for (unsigned i = 0; i < dp->n_workers; i++)
+        veld_worker_stop(dp->workers[i]);
+    dp->running = false;
+}
+
+void veld_dataplane_close(struct veld_dataplane *dp)
+{
+    if (!dp)
+        return;
+    veld_dataplane_stop(dp);
+    veld_rcu_barrier();
+    for (unsigned i = 0; i < dp->n_workers; i++)
+        veld_worker_close(dp->workers[i]);
+    close_tables(&dp->tables);
+    veld_tun_close(&dp->tun);
+    veld_udp_close(&dp->udp);
+    if (dp->aead_ctx)
+        dp->aead->free_ctx(dp->aead_ctx);
+    if (dp->event_fd >= 0)
+        close(dp->event_fd);
+    free(dp);
+    veld_rcu_updater_end();
+}
+
+void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_dataplane_info *out)
+{
+    veld_dataplane_check(dp);
+    *out = (struct veld_dataplane_info){.ifindex = dp->tun.ifindex,
+                                        .listen_port = dp->udp.port,
+                                        .workers = dp->n_workers,
+                                        .lanes = VELD_MIN(dp->n_workers, VELD_LANES_MAX),
+                                        .aead = dp->aead->name,
+                                        .engine = veld_worker_engine(dp->workers[0]),
+                                        .offload = dp->tun.offload,
+                                        .udp_segment = veld_worker_segments(dp->workers[0]),
+                                        .udp_gro = dp->udp.gro};
+    memcpy(out->interface, dp->tun.name, sizeof out->interface);
+}
+
+void veld_dataplane_get_stats(const struct veld_dataplane *dp, struct veld_dataplane_stats *out)
+{
+    veld_dataplane_check(dp);
+    *out = (struct veld_dataplane_stats){0};
+    veld_counters_sum(&dp->counters, out);
+    for (unsigned i = 0; i < dp->n_workers; i++)
+        veld_counters_sum(veld_worker_counters(dp->workers[i]), out);
+}
+
+int veld_dataplane_event_fd(const struct veld_dataplane *dp)
+{
+    return dp->event_fd;
+}
+
+static bool pop_any(struct veld_dataplane *dp, struct veld_dataplane_event *out)
+{
+    for (unsigned i = 0; i < dp->n_workers; i++) {
+        struct veld_worker *w = dp->workers[(dp->next_queue + i) % dp->n_workers];
+        if (veld_event_queue_pop(veld_worker_events(w), out)) {
+            dp->next_queue = (dp->next_queue + i + 1) % dp->n_workers;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool veld_dataplane_next_event(struct veld_dataplane *dp, struct veld_dataplane_event *out)
+{
+    veld_dataplane_check(dp);
+    if (pop_any(dp, out))
+        return true;
+    /* Quiet the descriptor, then look once more: what came between would not signal again. */
+    eventfd_t unused;
+    (void)eventfd_read(dp->event_fd, &unused);
+    if (!pop_any(dp, out))
+        return false;
+    eventfd_write(dp->event_fd, 1);
+    return true;
+}
+
+bool veld_dataplane_under_load(const struct veld_dataplane *dp)
+{
+    veld_dataplane_check(dp);
+    for (unsigned i = 0; i < dp->n_workers; i++)
+        if (veld_event_queue_loaded(veld_worker_events(dp->workers[i])))
+            return true;
+    return false;
+}

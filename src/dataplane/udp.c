@@ -1,0 +1,161 @@
+#include "dataplane/udp.h"
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <unistd.h>
+
+#define SOCKET_BUFFER_BYTES (4 << 20)
+
+static int set_int(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* A few megabytes even where the system's maximum is lower; what it gives otherwise. */
+static void set_buffers(int fd)
+{
+    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+        (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
+    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+        (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+}
+
+static void allow_fragments(int fd, int family)
+{
+    (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    if (family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+}
+
+static int bind_error(const struct veld_endpoint *listen, struct veld_diag *diag)
+{
+    char text[VELD_ENDPOINT_STRLEN];
+    veld_endpoint_format(listen, text);
+    switch (errno) {
+    case EADDRINUSE:
+        return veld_fail(diag, VELD_E_EXIST,
+                         "UDP %s is in use by another program; stop it (`ss -lunp` names it) "
+                         "or configure another listen port",
+                         text);
+    case EADDRNOTAVAIL:
+        return veld_fail(diag, VELD_E_NOENT,
+                         "cannot listen on UDP %s: no interface has that address", text);
+    case EACCES:
+    case EPERM:
+        return veld_fail(diag, VELD_E_PERM,
+                         "not allowed to listen on UDP %s; run as root or choose a port from "
+                         "1024 on",
+                         text);
+    default:
+        return veld_fail(diag, VELD_E_IO, "cannot listen on UDP %s: %s", text, strerror(errno));
+    }
+}
+
+/* The first binds alone, which fails when anyone has the port; later ones join it. */
+static int open_socket(struct veld_udp *u, const struct veld_endpoint *listen, unsigned n,
+                       struct veld_diag *diag)
+{
+    int fd = socket(u->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return veld_fail(diag, VELD_E_IO, "cannot make a UDP socket: %s", strerror(errno));
+    bool first = u->n == 0;
+    u->fds[u->n++] = fd;
+    struct sockaddr_storage sa;
+    socklen_t len;
+    if (veld_endpoint_to_sockaddr(listen, u->family, &sa, &len) < 0)
+        return veld_fail(diag, VELD_E_INVAL, "the listen address does not fit its socket");
+    if (u->family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (!first && set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+        return veld_fail(diag, VELD_E_UNSUPPORTED, "SO_REUSEPORT: %s", strerror(errno));
+    if (bind(fd, (struct sockaddr *)&sa, len) < 0)
+        return bind_error(listen, diag);
+    if (first && n > 1 && set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+        return veld_fail(diag, VELD_E_UNSUPPORTED, "SO_REUSEPORT: %s", strerror(errno));
+    u->gro = set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
+    u->segment = set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0; /* changes nothing but tells */
+    set_buffers(fd);
+    allow_fragments(fd, u->family);
+    return 0;
+}
+
+/* The port the kernel chose, for the siblings to join. */
+static int learn_port(struct veld_udp *u, struct veld_endpoint *listen, struct veld_diag *diag)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    struct veld_endpoint bound;
+    if (getsockname(u->fds[0], (struct sockaddr *)&sa, &len) < 0 ||
+        veld_endpoint_from_sockaddr((struct sockaddr *)&sa, len, &bound) < 0)
+        return veld_fail(diag, VELD_E_IO, "cannot learn the port of a UDP socket: %s",
+                         strerror(errno));
+    u->port = listen->port = bound.port;
+    return 0;
+}
+
+/* IPv6 wanted for everything, and a kernel without IPv6: IPv4 is what everything means there. */
+static void settle_family(struct veld_udp *u, struct veld_endpoint *listen)
+{
+    static const struct veld_ip any6 = {.family = 6};
+    u->family = listen->ip.family == 6 ? AF_INET6 : AF_INET;
+    if (u->family == AF_INET || !veld_ip_equal(&listen->ip, &any6))
+        return;
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        close(fd);
+    } else if (errno == EAFNOSUPPORT) {
+        u->family = AF_INET;
+        listen->ip.family = 4;
+        veld_info("this kernel has no IPv6; listening on IPv4 alone");
+    }
+}
+
+int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *listen, unsigned n,
+                  struct veld_diag *diag)
+{
+    *u = (struct veld_udp){0};
+    struct veld_endpoint at = *listen;
+    settle_family(u, &at);
+    int rc = 0;
+    while (rc == 0 && u->n < n) {
+        rc = open_socket(u, &at, n, diag);
+        if (rc == 0 && u->n == 1)
+            rc = learn_port(u, &at, diag);
+    }
+    if (rc < 0)
+        veld_udp_close(u);
+    return rc;
+}
+
+void veld_udp_close(struct veld_udp *u)
+{
+    for (unsigned i = 0; i < u->n; i++)
+        close(u->fds[i]);
+    u->n = 0;
+}
+
+uint32_t veld_udp_gro_size(const uint8_t *control, size_t len)
+{
+    /* A walk over copies: the bytes stand in a receive buffer, aligned for nothing. */
+    struct cmsghdr c;
+    while (len >= sizeof c) {
+        memcpy(&c, control, sizeof c);
+        if (c.cmsg_len < sizeof c || c.cmsg_len > len)
+            return 0;
+        int size;
+        if (c.cmsg_level == SOL_UDP && c.cmsg_type == UDP_GRO &&
+            c.cmsg_len >= CMSG_LEN(sizeof size)) {
+            memcpy(&size, control + CMSG_LEN(0), sizeof size);
+            return size > 0 ? (uint32_t)size : 0;
+        }
+        size_t step = CMSG_ALIGN(c.cmsg_len);
+        if (step >= len)
+            return 0;
+        control += step;
+        len -= step;
+    }
+    return 0;
+}

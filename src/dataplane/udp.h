@@ -1,0 +1,35 @@
+/*
+ * The UDP sockets: one a worker, all on the listen port (SO_REUSEPORT).
+ *
+ * Invariants:
+ *  - no other process has the port: the first socket binds it alone before it
+ *    is opened to its siblings;
+ *  - datagrams larger than a path takes are fragmented outside, never lost for
+ *    their size (no DF).
+ *
+ * Control thread, but for gro_size, which is pure.
+ */
+#ifndef VELD_DATAPLANE_UDP_H
+#define VELD_DATAPLANE_UDP_H
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "dataplane/dataplane.h"
+
+struct veld_udp {
+    unsigned n;
+    int fds[VELD_WORKERS_MAX];
+    int family; /* AF_INET, or AF_INET6 taking IPv4 too */
+    uint16_t port;
+    bool segment, gro; /* the kernel has UDP_SEGMENT, UDP_GRO */
+};
+
+/* Port 0 lets the kernel choose. On failure nothing stays open. */
+VELD_MUST_USE int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *listen,
+                                unsigned n, struct veld_diag *diag);
+void veld_udp_close(struct veld_udp *u);
+
+/* The datagram size UDP_GRO reports among control messages; 0 when there was but one datagram. */
+uint32_t veld_udp_gro_size(const uint8_t *control, size_t len);
+
+#endif

@@ -1,0 +1,437 @@
+/*
+ * The whole dataplane over a real TUN and real sockets, in network namespaces
+ * of the test's own process, which vanish with it:
+ *
+ *     namespace 1                             namespace 2
+ *     veld-a 10.9.1.1/24, fd00:1::1/64        veld-b 10.9.2.1/24, fd00:2::1/64
+ *        |                                       |
+ *     dataplane a --- UDP over lo of namespace 1 --- dataplane b
+ */
+#include "base/clock.h"
+#include "crypto/primitives.h"
+#include "dataplane/dataplane.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define A_INDEX 0x00020001u
+#define B_INDEX 0x00040003u
+
+static int ns1, ns2;
+static struct veld_dataplane *a, *b;
+static struct veld_diag diag;
+
+static void lo_up(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+    close(fd);
+}
+
+static void new_namespace(int *fd)
+{
+    if (unshare(CLONE_NEWNET) < 0)
+        cr_skip_test("needs root: it makes network namespaces");
+    *fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(*fd, 0);
+    lo_up();
+}
+
+static void enter(int ns)
+{
+    cr_assert_eq(setns(ns, CLONE_NEWNET), 0);
+}
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
+{
+    char command[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    cr_assert_eq(system(command), 0, "%s", command);
+}
+
+static struct veld_dataplane *open_one(const char *interface, const char *listen,
+                                       unsigned workers)
+{
+    struct veld_dataplane *dp = NULL;
+    struct veld_dataplane_config cfg = {
+        .interface = interface, .workers = workers, .mtu = 1420, .aead = "auto"};
+    cr_assert_eq(veld_endpoint_parse(listen, &cfg.listen), 0);
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), 0, "%s", diag.text);
+    return dp;
+}
+
+static void add_peer(struct veld_dataplane *dp, const char *endpoint, const char *v4,
+                     const char *v6)
+{
+    struct veld_endpoint ep;
+    struct veld_route routes[2] = {{.peer = 1}, {.peer = 1}};
+    cr_assert_eq(veld_endpoint_parse(endpoint, &ep), 0);
+    cr_assert_eq(veld_prefix_parse(v4, &routes[0].prefix), 0);
+    cr_assert_eq(veld_prefix_parse(v6, &routes[1].prefix), 0);
+    cr_assert_eq(veld_dataplane_peer_add(dp, 1), 0);
+    cr_assert_eq(veld_dataplane_peer_set_endpoint(dp, 1, &ep), 0);
+    cr_assert_eq(veld_dataplane_routes_publish(dp, routes, 2), 0);
+}
+
+static void install(struct veld_dataplane *dp, uint32_t local, uint32_t remote, uint8_t lanes,
+                    uint8_t send_key, uint8_t recv_key)
+{
+    struct veld_session_params p = {.peer = 1,
+                                    .local_index = local,
+                                    .remote_index = remote,
+                                    .lanes = lanes,
+                                    .reject_at_ns = veld_clock_mono_ns() + 180 * VELD_NS_PER_S};
+    memset(p.send_key, send_key, 32);
+    memset(p.recv_key, recv_key, 32);
+    cr_assert_eq(veld_dataplane_session_install(dp, &p), 0);
+}
+
+static void setup(const char *a_endpoint, const char *b_endpoint, unsigned workers)
+{
+    cr_assert_eq(veld_crypto_init(), 0);
+    new_namespace(&ns1);
+    a = open_one("veld-a", a_endpoint, workers);
+    b = open_one("veld-b", b_endpoint, workers);
+    new_namespace(&ns2);
+    enter(ns1);
+    shell("ip link set veld-b netns /proc/%d/fd/%d", getpid(), ns2);
+    shell("ip addr add 10.9.1.1/24 dev veld-a && ip addr add fd00:1::1/64 dev veld-a nodad && "
+          "ip link set veld-a mtu 1420 up && ip route add 10.9.2.0/24 dev veld-a && "
+          "ip route add fd00:2::/64 dev veld-a");
+    enter(ns2);
+    shell("ip addr add 10.9.2.1/24 dev veld-b && ip addr add fd00:2::1/64 dev veld-b nodad && "
+          "ip link set veld-b mtu 1420 up && ip route add 10.9.1.0/24 dev veld-b && "
+          "ip route add fd00:1::/64 dev veld-b");
+    enter(ns1);
+    add_peer(a, b_endpoint, "10.9.2.0/24", "fd00:2::/64");
+    add_peer(b, a_endpoint, "10.9.1.0/24", "fd00:1::/64");
+    cr_assert_eq(veld_dataplane_start(a, &diag), 0, "%s", diag.text);
+    cr_assert_eq(veld_dataplane_start(b, &diag), 0, "%s", diag.text);
+}
+
+static void install_both(uint8_t lanes)
+{
+    install(a, A_INDEX, B_INDEX, lanes, 1, 2);
+    install(b, B_INDEX, A_INDEX, lanes, 2, 1);
+    cr_assert_eq(veld_dataplane_session_use(a, A_INDEX), 0);
+    cr_assert_eq(veld_dataplane_session_use(b, B_INDEX), 0);
+}
+
+static void teardown(void)
+{
+    veld_dataplane_stop(a);
+    veld_dataplane_stop(b);
+    veld_dataplane_close(a);
+    veld_dataplane_close(b);
+}
+
+/* ---- Traffic ---- */
+
+static void address(struct sockaddr_storage *sa, socklen_t *len, const char *text)
+{
+    struct veld_endpoint ep;
+    cr_assert_eq(veld_endpoint_parse(text, &ep), 0);
+    int family = ep.ip.family == 4 ? AF_INET : AF_INET6;
+    cr_assert_eq(veld_endpoint_to_sockaddr(&ep, family, sa, len), 0);
+}
+
+static int bound(int ns, int type, const char *at)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    address(&sa, &len, at);
+    enter(ns);
+    int fd = socket(sa.ss_family, type | SOCK_CLOEXEC, 0);
+    enter(ns1);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&sa, len), 0, "%s: %s", at, strerror(errno));
+    struct timeval limit = {.tv_sec = 10};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return fd;
+}
+
+static void send_text(int fd, const char *to, const char *text)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    address(&sa, &len, to);
+    cr_assert_eq(sendto(fd, text, strlen(text), 0, (struct sockaddr *)&sa, len),
+                 (ssize_t)strlen(text));
+}
+
+static void expect_text(int fd, const char *text)
+{
+    char got[100];
+    ssize_t n = recv(fd, got, sizeof got, 0);
+    cr_assert_eq(n, (ssize_t)strlen(text), "%s: %s", text, n < 0 ? strerror(errno) : "length");
+    cr_assert_arr_eq(got, text, (size_t)n);
+}
+
+static void udp_both_ways(const char *at_a, const char *at_b)
+{
+    int fa = bound(ns1, SOCK_DGRAM, at_a), fb = bound(ns2, SOCK_DGRAM, at_b);
+    for (unsigned i = 0; i < 20; i++) {
+        send_text(fa, at_b, "there");
+        expect_text(fb, "there");
+        send_text(fb, at_a, "and back");
+        expect_text(fa, "and back");
+    }
+    close(fa);
+    close(fb);
+}
+
+#define STREAM_BYTES (24u << 20)
+
+static uint8_t pattern(size_t i)
+{
+    return (uint8_t)(i * 2654435761u >> 13);
+}
+
+static void *stream_writer(void *arg)
+{
+    static uint8_t block[65536];
+    int fd = *(int *)arg;
+    for (size_t at = 0; at < STREAM_BYTES; at += sizeof block) {
+        for (size_t i = 0; i < sizeof block; i++)
+            block[i] = pattern(at + i);
+        for (size_t done = 0; done < sizeof block;) {
+            ssize_t n = write(fd, block + done, sizeof block - done);
+            if (n <= 0)
+                return NULL;
+            done += (size_t)n;
+        }
+    }
+    shutdown(fd, SHUT_WR);
+    return NULL;
+}
+
+static void tcp_stream(const char *at_a, const char *at_b)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int listener = bound(ns2, SOCK_STREAM, at_b), out = bound(ns1, SOCK_STREAM, at_a);
+    cr_assert_eq(listen(listener, 1), 0);
+    address(&sa, &len, at_b);
+    cr_assert_eq(connect(out, (struct sockaddr *)&sa, len), 0, "%s", strerror(errno));
+    int in = accept(listener, NULL, NULL);
+    pthread_t t;
+    cr_assert_eq(pthread_create(&t, NULL, stream_writer, &out), 0);
+    static uint8_t got[65536];
+    size_t at = 0;
+    for (ssize_t n; (n = read(in, got, sizeof got)) > 0;)
+        for (ssize_t i = 0; i < n; i++, at++)
+            if (got[i] != pattern(at))
+                cr_assert(0, "byte %zu differs", at);
+    cr_assert_eq(at, STREAM_BYTES);
+    pthread_join(t, NULL);
+    close(in);
+    close(out);
+    close(listener);
+}
+
+static bool wait_event(struct veld_dataplane *dp, struct veld_dataplane_event *ev)
+{
+    struct pollfd p = {.fd = veld_dataplane_event_fd(dp), .events = POLLIN};
+    return poll(&p, 1, 5000) == 1 && veld_dataplane_next_event(dp, ev);
+}
+
+static void check_clean(struct veld_dataplane *dp)
+{
+    struct veld_dataplane_stats s;
+    veld_dataplane_get_stats(dp, &s);
+    for (unsigned i = 0; i < VELD_DROP_COUNT; i++)
+        if (i != VELD_DROP_NO_ROUTE) /* the kernel's own IPv6 multicast */
+            cr_assert_eq(s.drops[i], 0, "%s: %lu", veld_drop_name(i),
+                         (unsigned long)s.drops[i]);
+}
+
+static void carry_everything(void)
+{
+    udp_both_ways("10.9.1.1:7001", "10.9.2.1:7002");
+    udp_both_ways("[fd00:1::1]:7001", "[fd00:2::1]:7002");
+    tcp_stream("10.9.1.1:7003", "10.9.2.1:7004");
+    tcp_stream("[fd00:1::1]:7003", "[fd00:2::1]:7004");
+    check_clean(a);
+    check_clean(b);
+    struct veld_dataplane_stats s;
+    veld_dataplane_get_stats(a, &s);
+    cr_assert_gt(s.super_packets_from_tun, 100);
+    veld_dataplane_get_stats(b, &s);
+    cr_assert_gt(s.super_packets_to_tun, 100);
+    struct veld_activity act;
+    cr_assert_eq(veld_dataplane_peer_activity(b, 1, &act), 0);
+    cr_assert_geq(act.received_bytes, 2 * STREAM_BYTES);
+}
+
+Test(dataplane, carries_v4_and_v6_over_v4, .timeout = 120)
+{
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 1);
+    install_both(1);
+    carry_everything();
+    teardown();
+}
+
+Test(dataplane, carries_v4_and_v6_over_v6_with_two_workers, .timeout = 120)
+{
+    setup("[::1]:5001", "[::1]:5002", 2);
+    install_both(2);
+    carry_everything();
+    teardown();
+}
+
+Test(dataplane, asks_for_a_session_and_sends_what_waited, .timeout = 60)
+{
+    struct veld_dataplane_event ev;
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    int fa = bound(ns1, SOCK_DGRAM, "10.9.1.1:7001"),
+        fb = bound(ns2, SOCK_DGRAM, "10.9.2.1:7002");
+    send_text(fa, "10.9.2.1:7002", "first");
+    cr_assert(wait_event(a, &ev));
+    cr_assert_eq(ev.type, VELD_DP_NEED_SESSION);
+    cr_assert_eq(ev.peer, 1);
+    cr_assert_not(veld_dataplane_next_event(a, &ev));
+    install(b, B_INDEX, A_INDEX, 1, 2, 1);
+    install(a, A_INDEX, B_INDEX, 1, 1, 2);
+    cr_assert_eq(veld_dataplane_session_use(a, A_INDEX), 0);
+    expect_text(fb, "first");
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_CONFIRMED);
+    cr_assert_eq(ev.local_index, B_INDEX);
+    cr_assert_eq(ev.from.port, 5001);
+    teardown();
+}
+
+Test(dataplane, control_sends_by_itself, .timeout = 60)
+{
+    struct veld_dataplane_event ev;
+    struct veld_endpoint to;
+    uint8_t message[30], handshake[VELD_INITIATION_SIZE];
+    memset(message, 7, sizeof message);
+    memset(handshake, 8, sizeof handshake);
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 1);
+    install_both(1);
+
+    veld_header_write(handshake, &(struct veld_header){.type = VELD_INITIATION, .index = 3});
+    cr_assert_eq(veld_endpoint_parse("127.0.0.1:5002", &to), 0);
+    cr_assert_eq(veld_dataplane_send_datagram(a, &to, handshake, sizeof handshake), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_HANDSHAKE);
+    cr_assert_arr_eq(ev.bytes, handshake, sizeof handshake);
+
+    cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, sizeof message), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_MESSAGE);
+    cr_assert_eq(ev.len, sizeof message);
+    cr_assert_arr_eq(ev.bytes, message, sizeof message);
+
+    veld_dataplane_stop(a);
+    cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, 4), 0,
+                 "a goodbye after stop");
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.len, 4);
+    cr_assert_eq(veld_dataplane_send_message(a, 77, NULL, message, 4), VELD_E_NOENT);
+    cr_assert_eq(veld_endpoint_parse("[::1]:5002", &to), 0);
+    cr_assert_eq(veld_dataplane_send_datagram(a, &to, handshake, sizeof handshake),
+                 VELD_E_UNSUPPORTED);
+    teardown();
+}
+
+static _Atomic bool flooding;
+
+static void *flood(void *fd)
+{
+    while (flooding)
+        send_text(*(int *)fd, "10.9.2.1:7002", "churn");
+    return NULL;
+}
+
+/* Tables change under traffic: nothing is used after it was freed, nothing stays behind. */
+Test(dataplane, sessions_and_peers_change_under_traffic, .timeout = 120)
+{
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    int fa = bound(ns1, SOCK_DGRAM, "10.9.1.1:7001"),
+        fb = bound(ns2, SOCK_DGRAM, "10.9.2.1:7002");
+    pthread_t t;
+    flooding = true;
+    cr_assert_eq(pthread_create(&t, NULL, flood, &fa), 0);
+    struct veld_dataplane_event ev;
+    for (uint32_t i = 0; i < 300; i++) {
+        install(a, A_INDEX + i, B_INDEX + i, 2, 1, 2);
+        install(b, B_INDEX + i, A_INDEX + i, 2, 2, 1);
+        cr_assert_eq(veld_dataplane_session_use(a, A_INDEX + i), 0);
+        if (i > 0) {
+            veld_dataplane_session_retire(a, A_INDEX + i - 1);
+            veld_dataplane_session_retire(b, B_INDEX + i - 1);
+        }
+        if (i % 50 == 49) {
+            veld_dataplane_peer_remove(a, 1);
+            add_peer(a, "127.0.0.1:5002", "10.9.2.0/24", "fd00:2::/64");
+        }
+        if (i % 10 == 0) {
+            struct veld_endpoint ep;
+            cr_assert_eq(veld_endpoint_parse("127.0.0.1:5002", &ep), 0);
+            cr_assert_eq(veld_dataplane_peer_set_endpoint(a, 1, &ep), 0);
+            veld_dataplane_peer_drop_held(a, 1);
+        }
+        while (veld_dataplane_next_event(a, &ev) || veld_dataplane_next_event(b, &ev))
+            ;
+        usleep(1000);
+    }
+    flooding = false;
+    pthread_join(t, NULL);
+    struct veld_dataplane_stats s;
+    veld_dataplane_get_stats(b, &s);
+    cr_assert_gt(s.packets_to_tun, 100);
+    cr_assert_eq(s.drops[VELD_DROP_TAG], 0);
+    close(fb);
+    teardown();
+}
+
+Test(dataplane, open_says_what_is_missing)
+{
+    cr_assert_eq(veld_crypto_init(), 0);
+    new_namespace(&ns1);
+    struct veld_dataplane *dp = NULL;
+    struct veld_dataplane_config cfg = {
+        .interface = "veld-a", .workers = 2, .mtu = 1420, .aead = "auto"};
+    cr_assert_eq(veld_endpoint_parse("127.0.0.1:5001", &cfg.listen), 0);
+    cfg.workers = 0;
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_RANGE);
+    cfg.workers = 2;
+    cfg.aead = "rot13";
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_UNSUPPORTED);
+    cfg.aead = "auto";
+    cfg.interface = "a-name-that-is-too-long";
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_INVAL);
+    cfg.interface = "veld-a";
+    a = open_one("veld-b", "127.0.0.1:5001", 2);
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_EXIST);
+    cr_assert(strstr(diag.text, "127.0.0.1:5001"), "%s", diag.text);
+    cfg.listen.port = 5003;
+    cfg.interface = "veld-b";
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_EXIST);
+    cr_assert(strstr(diag.text, "veld-b"), "%s", diag.text);
+    veld_dataplane_close(a);
+    cfg.listen.port = 5001;
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), 0, "all is free again: %s", diag.text);
+    struct veld_dataplane_info info;
+    veld_dataplane_get_info(dp, &info);
+    cr_assert_str_eq(info.interface, "veld-b");
+    cr_assert_eq(info.listen_port, 5001);
+    cr_assert_eq(info.lanes, 2);
+    cr_assert_neq(info.ifindex, 0);
+    veld_dataplane_close(dp);
+}
