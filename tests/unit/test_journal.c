@@ -233,6 +233,12 @@ Test(journal, missing_file_is_made_and_removed_again)
     cr_assert_not_null(strstr(get(target), "\nnameserver 127.0.86.1\n"));
     veld_journal_close(j);
     cr_assert_neq(access(target, F_OK), 0);
+
+    put(target, ""); /* an empty file of somebody else's */
+    j = open_at(state_a);
+    insert(j, "nameserver 127.0.86.1");
+    veld_journal_close(j);
+    cr_assert_str_eq(get(target), "");
 }
 
 Test(journal, dangling_link_is_left_alone)
@@ -252,22 +258,36 @@ Test(journal, symbolic_link_mode_and_owner_stay)
     snprintf(link_path, sizeof link_path, "%s/link", dir);
     cr_assert_eq(symlink("resolv.conf", link_path), 0);
     cr_assert_eq(chmod(target, 0640), 0);
-    bool is_root = geteuid() == 0;
-    if (is_root)
-        cr_assert_eq(chown(target, 12, 34), 0);
-    struct veld_journal *j = open_at(state_a);
-    cr_assert_eq(veld_journal_insert(j, link_path, "x", &diag), 0, "%s", diag.text);
-    cr_assert_eq(lstat(link_path, &st), 0);
-    cr_assert(S_ISLNK(st.st_mode));
-    cr_assert_eq(stat(target, &st), 0);
-    cr_assert_eq(st.st_mode & 07777, 0640);
-    if (is_root)
-        cr_assert(st.st_uid == 12 && st.st_gid == 34);
-    veld_journal_close(j);
-    cr_assert_eq(stat(target, &st), 0);
-    cr_assert_eq(st.st_mode & 07777, 0640);
-    cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n");
+    uid_t owners[] = {geteuid(), 12};
+    for (size_t i = 0; i < (geteuid() == 0 ? 2 : 1); i++) {
+        cr_assert_eq(chown(target, owners[i], (gid_t)-1), 0);
+        struct veld_journal *j = open_at(state_a);
+        cr_assert_eq(veld_journal_insert(j, link_path, "x", &diag), 0, "%s", diag.text);
+        cr_assert_eq(lstat(link_path, &st), 0);
+        cr_assert(S_ISLNK(st.st_mode));
+        for (int closed = 0; closed < 2; closed++) {
+            cr_assert_eq(stat(target, &st), 0);
+            cr_assert_eq(st.st_mode & 07777, 0640);
+            cr_assert_eq(st.st_uid, owners[i]);
+            if (!closed)
+                veld_journal_close(j);
+        }
+        cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n");
+    }
     unlink(link_path);
+}
+
+Test(journal, hard_links_stay)
+{
+    char other[128];
+    snprintf(other, sizeof other, "%s/other", dir);
+    cr_assert_eq(link(target, other), 0);
+    struct veld_journal *j = open_at(state_a);
+    insert(j, "nameserver 127.0.86.1");
+    cr_assert_not_null(strstr(get(other), "\nnameserver 127.0.86.1\n"));
+    veld_journal_close(j);
+    cr_assert_str_eq(get(other), "nameserver 192.0.2.1\n");
+    unlink(other);
 }
 
 Test(journal, damaged_journal_is_refused_and_kept)
@@ -358,13 +378,17 @@ Test(journal, switches_in_proc)
 {
     own_namespaces(CLONE_NEWNET);
     const char *path = "/proc/sys/net/ipv4/ip_forward";
-    cr_assert_str_eq(get(path), "0\n");
-    struct veld_journal *j = open_at(state_a);
-    cr_assert_eq(veld_journal_edit(j, path, "1", 1, &diag), 0, "%s", diag.text);
-    cr_assert_str_eq(get(path), "1\n");
-    cr_assert_eq(veld_journal_edit(j, path, "1", 1, &diag), 0);
-    veld_journal_close(j);
-    cr_assert_str_eq(get(path), "0\n");
+    static const char *const ones[] = {"1", "1\n"}; /* reads back as the second */
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_str_eq(get(path), "0\n");
+        struct veld_journal *j = open_at(state_a);
+        for (int again = 0; again < 2; again++)
+            cr_assert_eq(veld_journal_edit(j, path, ones[i], strlen(ones[i]), &diag), 0, "%s",
+                         diag.text);
+        cr_assert_str_eq(get(path), "1\n");
+        veld_journal_close(j);
+        cr_assert_str_eq(get(path), "0\n");
+    }
 }
 
 Test(journal, what_cannot_be_undone_is_kept)
