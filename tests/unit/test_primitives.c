@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void init(void)
 {
@@ -493,8 +495,17 @@ Test(primitives, guarded_memory_is_aligned_and_zero)
     cr_assert_null(veld_secure_alloc(SIZE_MAX));
 }
 
-Test(primitives, guarded_memory_ends_at_a_fence, .signal = SIGSEGV)
+Test(primitives, guarded_memory_ends_at_a_fence)
 {
     volatile uint8_t *p = veld_secure_alloc(32);
-    p[32] = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        p[32] = 1;
+        _exit(0);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    veld_secure_free((void *)(uintptr_t)p);
 }
