@@ -27,7 +27,7 @@ struct slot {
 };
 
 struct veld_aead_ctx {
-    struct slot slots[BURST];
+    _Alignas(VELD_CACHE_LINE) struct slot slots[BURST];
     IMB_MGR *mgr;
 };
 
