@@ -1,6 +1,6 @@
 /*
  * The configuration file: TOML read by toml++ (config_toml.cc), checked here,
- * strict. docs: veld-daemon(8) and the README.
+ * strict. docs: veld-config(5).
  *
  * Invariant: a config that loads is complete and consistent; every mistake is
  * told as "FILE:LINE: KEY: what is wrong; what would be right", the first one
