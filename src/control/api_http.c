@@ -78,6 +78,7 @@ static void resume(struct veld_api_request *req)
         req->next->prev = req->prev;
     a->n_waiting--;
     MHD_resume_connection(req->connection);
+    g_source_set_ready_time(a->source, 0); /* MHD names no timeout for it (0.9.75) */
 }
 
 static enum MHD_Result send_answer(struct veld_api_request *req)
@@ -302,6 +303,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc callback, gpointer 
 {
     struct veld_api *a = ((struct api_source *)source)->api;
     bool full = connections(a) >= VELD_API_CONNECTIONS_MAX;
+    g_source_set_ready_time(source, -1);
     MHD_run(a->http);
     if (full && connections(a) < VELD_API_CONNECTIONS_MAX)
         MHD_run(a->http);
@@ -361,13 +363,13 @@ void veld_api_stop(struct veld_api *a)
 {
     if (!a)
         return;
-    if (a->source) {
-        g_source_destroy(a->source);
-        g_source_unref(a->source);
-    }
     while (a->waiting) {
         set_error(a->waiting, MHD_HTTP_SERVICE_UNAVAILABLE, "the daemon is stopping");
         resume(a->waiting);
+    }
+    if (a->source) {
+        g_source_destroy(a->source);
+        g_source_unref(a->source);
     }
     if (a->http) {
         for (int i = 0; i < FLUSH_TURNS; i++) /* let what was answered leave */

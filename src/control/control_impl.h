@@ -1,0 +1,95 @@
+/*
+ * What the files of the control thread share: the struct and the few calls
+ * between them. Nobody else includes it.
+ *
+ *   control.c   start order, stop order, the main loop's sources
+ *   driver.c    engine actions carried out, dataplane events fed to the engine
+ *   calls.c     pings that wait for their pong; peers to call after a start
+ *   report.c    the status document and health
+ */
+#ifndef VELD_CONTROL_CONTROL_IMPL_H
+#define VELD_CONTROL_CONTROL_IMPL_H
+
+#include "control/api.h"
+#include "control/control.h"
+#include "control/dns.h"
+#include "control/engine/engine.h"
+#include "control/journal.h"
+#include "control/netif.h"
+#include "control/resolver.h"
+#include "dataplane/dataplane.h"
+
+#include <glib.h>
+
+#define PINGS_MAX      64
+#define PING_TIMEOUT_S 5
+
+struct control_peer {
+    uint32_t config_index;         /* into config->peers */
+    uint32_t sessions;             /* installed and not retired */
+    uint32_t live_index;           /* into `live` while sessions > 0 */
+    bool connected;                /* a session was used since the last give-up: for the log */
+    struct veld_endpoint endpoint; /* as the engine last set it; family 0: as configured */
+};
+
+struct control_ping {
+    struct veld_api_request *request; /* NULL: free place */
+    uint32_t peer;
+    uint64_t deadline_ns;
+};
+
+struct veld_control {
+    const struct veld_config *config;
+    struct veld_state *state;
+    const struct veld_identity *identity;
+    GMainLoop *loop;
+    uint64_t started_wall_ns;
+
+    struct veld_engine *engine;
+    struct veld_dataplane *dataplane;
+    struct veld_journal *journal;
+    struct veld_netif *netif;
+    struct veld_dns_server *dns;
+    struct veld_resolver *resolver;
+    struct veld_api *api;
+    char names_problem[sizeof(struct veld_diag)]; /* why names do not work; empty: they do */
+
+    struct control_peer *peers; /* by engine id */
+    uint32_t *by_config;        /* engine id of config->peers[i] */
+    uint32_t *live;             /* engine ids with sessions */
+    size_t n_live;
+
+    struct control_ping pings[PINGS_MAX];
+    uint32_t *to_call; /* engine ids still to be called after a start */
+    size_t n_to_call;
+
+    uint64_t unsaved_timestamp_ns; /* a floor that could not be made durable; 0: none */
+    guint save_source;             /* 0: nothing to save */
+    GSource *timer;
+    guint sources[8];
+    size_t n_sources;
+};
+
+/* control.c */
+void veld_control_save_soon(struct veld_control *c);
+
+/* driver.c */
+void veld_control_step(struct veld_control *c, const struct veld_event *ev);
+void veld_control_take_events(struct veld_control *c);
+void veld_control_run_timers(struct veld_control *c);
+void veld_control_feed_activity(struct veld_control *c);
+void veld_control_save_endpoints(struct veld_control *c);
+const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64]);
+
+/* calls.c */
+int veld_control_ping(void *ctx, const char *peer, struct veld_api_request *req,
+                      struct veld_diag *diag);
+void veld_control_on_pong(struct veld_control *c, const struct veld_action *pong);
+void veld_control_expire_pings(struct veld_control *c, uint64_t now_ns);
+VELD_MUST_USE int veld_control_plan_calls(struct veld_control *c);
+void veld_control_call_some(struct veld_control *c);
+
+/* report.c */
+json_t *veld_control_status(void *ctx);
+
+#endif

@@ -1,0 +1,273 @@
+/*
+ * Between the engine, which decides, and the dataplane, which does: events one
+ * way, actions the other.
+ */
+#include "control/control_impl.h"
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "crypto/primitives.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS_PER_WAKE 256 /* then the main loop's other sources have their turn */
+
+const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64])
+{
+    const struct veld_config_peer *peer = &c->config->peers[c->peers[id].config_index];
+    if (peer->name[0])
+        snprintf(out, 64, "%s", peer->name);
+    else
+        veld_ip_format(&peer->addrs[0], out);
+    return out;
+}
+
+/* ---- Actions ---- */
+
+static void persist_timestamp(struct veld_control *c, uint64_t floor_ns)
+{
+    int rc = veld_state_timestamp_store(c->state, floor_ns);
+    c->unsaved_timestamp_ns = rc < 0 ? floor_ns : 0;
+    if (rc < 0)
+        VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
+                         "cannot write the handshake timestamp to %s: %s; no handshake is "
+                         "started until it can be written",
+                         veld_state_dir(c->state), veld_strerror(rc));
+}
+
+static void send_datagram(struct veld_control *c, const struct veld_action *a)
+{
+    /* An initiation whose timestamp could repeat after a crash must not leave. */
+    if (c->unsaved_timestamp_ns && a->bytes[0] == VELD_INITIATION) {
+        persist_timestamp(c, c->unsaved_timestamp_ns);
+        if (c->unsaved_timestamp_ns)
+            return;
+    }
+    int rc = veld_dataplane_send_datagram(c->dataplane, &a->to, a->bytes, a->len);
+    if (rc < 0) {
+        char to[VELD_ENDPOINT_STRLEN];
+        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "cannot send to %s: %s",
+                         veld_endpoint_format(&a->to, to), veld_strerror(rc));
+    }
+}
+
+static void install(struct veld_control *c, const struct veld_action *a)
+{
+    struct veld_session_params p = {
+        .peer = a->peer,
+        .local_index = a->index,
+        .remote_index = a->session.remote_index,
+        .lanes = a->session.lanes,
+        .reject_at_ns = a->session.reject_at_ns,
+    };
+    memcpy(p.send_key, a->session.send_key, sizeof p.send_key);
+    memcpy(p.recv_key, a->session.recv_key, sizeof p.recv_key);
+    int rc = veld_dataplane_session_install(c->dataplane, &p);
+    veld_wipe(&p, sizeof p);
+    if (rc < 0) {
+        VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(), "cannot install a session: %s",
+                         veld_strerror(rc));
+        return;
+    }
+    struct control_peer *peer = &c->peers[a->peer];
+    if (peer->sessions++ == 0) {
+        peer->live_index = (uint32_t)c->n_live;
+        c->live[c->n_live++] = a->peer;
+    }
+}
+
+static void retire(struct veld_control *c, const struct veld_action *a)
+{
+    struct control_peer *peer = &c->peers[a->peer];
+    veld_dataplane_session_retire(c->dataplane, a->index);
+    if (peer->sessions == 0 || --peer->sessions > 0)
+        return;
+    uint32_t moved = c->live[--c->n_live];
+    c->live[peer->live_index] = moved;
+    c->peers[moved].live_index = peer->live_index;
+}
+
+static void use(struct veld_control *c, const struct veld_action *a)
+{
+    struct control_peer *peer = &c->peers[a->peer];
+    int rc = veld_dataplane_session_use(c->dataplane, a->index);
+    if (rc < 0) {
+        VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(), "cannot use a session: %s",
+                         veld_strerror(rc));
+        return;
+    }
+    veld_control_save_soon(c);
+    if (peer->connected)
+        return;
+    peer->connected = true;
+    struct veld_peer_info info;
+    char name[64], at[VELD_ENDPOINT_STRLEN];
+    if (veld_engine_peer_get(c->engine, a->peer, &info) == 0)
+        veld_info("%s: connected, direct %s", veld_control_peer_name(c, a->peer, name),
+                  veld_endpoint_format(&info.endpoint, at));
+}
+
+static void send_message(struct veld_control *c, const struct veld_action *a)
+{
+    const struct veld_endpoint *to = a->to.ip.family ? &a->to : NULL;
+    int rc = veld_dataplane_send_message(c->dataplane, a->index, to, a->bytes, a->len);
+    if (rc < 0 && rc != VELD_E_FULL)
+        veld_debug("cannot send a control message: %s", veld_strerror(rc));
+}
+
+static void set_endpoint(struct veld_control *c, const struct veld_action *a)
+{
+    struct control_peer *peer = &c->peers[a->peer];
+    char name[64], at[VELD_ENDPOINT_STRLEN];
+    int rc = veld_dataplane_peer_set_endpoint(c->dataplane, a->peer, &a->to);
+    if (rc < 0) {
+        veld_warn("%s: cannot use endpoint %s: %s", veld_control_peer_name(c, a->peer, name),
+                  veld_endpoint_format(&a->to, at), veld_strerror(rc));
+        return;
+    }
+    if (peer->connected && !veld_endpoint_equal(&peer->endpoint, &a->to))
+        veld_info("%s: moved to %s", veld_control_peer_name(c, a->peer, name),
+                  veld_endpoint_format(&a->to, at));
+    peer->endpoint = a->to;
+    veld_control_save_soon(c);
+}
+
+static void gave_up(struct veld_control *c, const struct veld_action *a)
+{
+    char name[64];
+    c->peers[a->peer].connected = false;
+    veld_dataplane_peer_drop_held(c->dataplane, a->peer);
+    veld_info("%s: no answer for %d s; trying again when there is something to send",
+              veld_control_peer_name(c, a->peer, name), VELD_HANDSHAKE_GIVE_UP_S);
+}
+
+static void carry_out(struct veld_control *c, const struct veld_action *a)
+{
+    switch (a->type) {
+    case VELD_ACT_PERSIST_TIMESTAMP: persist_timestamp(c, a->timestamp_floor_ns); break;
+    case VELD_ACT_SEND: send_datagram(c, a); break;
+    case VELD_ACT_INSTALL: install(c, a); break;
+    case VELD_ACT_USE: use(c, a); break;
+    case VELD_ACT_RETIRE: retire(c, a); break;
+    case VELD_ACT_SEND_MESSAGE: send_message(c, a); break;
+    case VELD_ACT_SET_ENDPOINT: set_endpoint(c, a); break;
+    case VELD_ACT_GAVE_UP: gave_up(c, a); break;
+    case VELD_ACT_PONG: veld_control_on_pong(c, a); break;
+    }
+}
+
+/* ---- Steps ---- */
+
+static void rearm_timer(struct veld_control *c)
+{
+    uint64_t deadline = veld_engine_deadline(c->engine), now = veld_clock_mono_ns();
+    if (deadline == UINT64_MAX)
+        g_source_set_ready_time(c->timer, -1);
+    else
+        g_source_set_ready_time(
+            c->timer, g_get_monotonic_time() +
+                          (gint64)(deadline > now ? (deadline - now + 999) / 1000 : 0));
+}
+
+static int step(struct veld_control *c, const struct veld_event *ev)
+{
+    struct veld_now now = veld_clock_now();
+    struct veld_actions actions;
+    int rc = veld_engine_step(c->engine, ev, &now, &actions);
+    for (size_t i = 0; i < actions.n; i++)
+        carry_out(c, &actions.a[i]);
+    veld_actions_wipe(&actions);
+    return rc;
+}
+
+void veld_control_step(struct veld_control *c, const struct veld_event *ev)
+{
+    step(c, ev);
+    rearm_timer(c);
+}
+
+void veld_control_run_timers(struct veld_control *c)
+{
+    struct veld_event ev = {.type = VELD_EV_TIMER};
+    for (int i = 0; i < EVENTS_PER_WAKE; i++) {
+        if (veld_engine_deadline(c->engine) > veld_clock_mono_ns())
+            break;
+        step(c, &ev);
+    }
+    rearm_timer(c);
+}
+
+static enum veld_event_type engine_event(enum veld_dataplane_event_type type)
+{
+    switch (type) {
+    case VELD_DP_HANDSHAKE: return VELD_EV_DATAGRAM;
+    case VELD_DP_CONFIRMED: return VELD_EV_CONFIRMED;
+    case VELD_DP_NEED_SESSION: return VELD_EV_NEED_SESSION;
+    case VELD_DP_REKEY_DUE: return VELD_EV_REKEY_DUE;
+    case VELD_DP_MOVED: return VELD_EV_MOVED;
+    case VELD_DP_MESSAGE: return VELD_EV_MESSAGE;
+    }
+    g_assert_not_reached();
+}
+
+void veld_control_take_events(struct veld_control *c)
+{
+    struct veld_dataplane_event in;
+    bool under_load = veld_dataplane_under_load(c->dataplane);
+    for (int i = 0; i < EVENTS_PER_WAKE && veld_dataplane_next_event(c->dataplane, &in); i++) {
+        struct veld_event ev = {
+            .type = engine_event(in.type),
+            .peer = in.peer,
+            .index = in.local_index,
+            .from = in.from,
+            .data = in.bytes,
+            .len = in.len,
+            .under_load = under_load,
+        };
+        step(c, &ev);
+    }
+    rearm_timer(c);
+}
+
+void veld_control_feed_activity(struct veld_control *c)
+{
+    /* Backwards: a step may retire a peer's last session and so shorten the list. */
+    for (size_t i = c->n_live; i-- > 0;) {
+        if (i >= c->n_live)
+            continue;
+        struct veld_activity seen;
+        uint32_t id = c->live[i];
+        if (veld_dataplane_peer_activity(c->dataplane, id, &seen) < 0)
+            continue;
+        struct veld_event ev = {
+            .type = VELD_EV_ACTIVITY,
+            .peer = id,
+            .last_sent_ns = seen.last_sent_ns,
+            .last_sent_data_ns = seen.last_sent_data_ns,
+            .last_received_ns = seen.last_received_ns,
+            .last_received_data_ns = seen.last_received_data_ns,
+        };
+        step(c, &ev);
+    }
+    rearm_timer(c);
+}
+
+void veld_control_save_endpoints(struct veld_control *c)
+{
+    struct veld_state_endpoint *list = calloc(c->n_live + 1, sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; list && i < c->n_live; i++) {
+        struct veld_peer_info info;
+        if (veld_engine_peer_get(c->engine, c->live[i], &info) < 0 || !info.endpoint.ip.family)
+            continue;
+        memcpy(list[n].pub, info.pub, sizeof list[n].pub);
+        list[n++].endpoint = info.endpoint;
+    }
+    int rc = list ? veld_state_endpoints_store(c->state, list, n) : VELD_E_NOMEM;
+    free(list);
+    if (rc < 0)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
+                         "cannot remember where peers are: %s", veld_strerror(rc));
+}

@@ -1,0 +1,202 @@
+/*
+ * veld-daemon: options, configuration, background; the rest is control.h's.
+ */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "control/background.h"
+#include "control/config.h"
+#include "control/control.h"
+#include "control/privileges.h"
+#include "control/state.h"
+#include "crypto/primitives.h"
+
+#include <getopt.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: veld-daemon [--config FILE] [--state-dir DIR] [--socket PATH]\n"
+    "                   [--foreground] [--log-level error|warn|info|debug]\n"
+    "\n"
+    "Starts the tunnel that FILE describes and, once it is up, goes to the\n"
+    "background. 'veld status' shows it, 'veld down' stops it.\n"
+    "\n"
+    "  -c, --config FILE     default /etc/veld/config.toml\n"
+    "  -s, --state-dir DIR   keys and memory; default /var/lib/veld\n"
+    "      --socket PATH     local API; default /run/veld/veld.sock\n"
+    "  -f, --foreground      stay, and log to standard error (for service managers)\n"
+    "  -l, --log-level L     default info\n"
+    "      --version, --help\n"
+    "\n"
+    "VELD_CONFIG, VELD_STATE_DIR and VELD_SOCKET mean the same as the options.\n"
+    "See veld-daemon(8) and veld-config(5).\n";
+
+struct options {
+    const char *config, *state_dir, *socket;
+    bool foreground;
+};
+
+static _Noreturn void exit_with_usage(void)
+{
+    fputs("Try 'veld-daemon --help'.\n", stderr);
+    exit(2);
+}
+
+static void parse_options(int argc, char **argv, struct options *o)
+{
+    enum { OPT_SOCKET = 256, OPT_VERSION, OPT_HELP };
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"state-dir", required_argument, NULL, 's'},
+                                          {"socket", required_argument, NULL, OPT_SOCKET},
+                                          {"foreground", no_argument, NULL, 'f'},
+                                          {"log-level", required_argument, NULL, 'l'},
+                                          {"version", no_argument, NULL, OPT_VERSION},
+                                          {"help", no_argument, NULL, OPT_HELP},
+                                          {0}};
+    int opt;
+    enum veld_log_level level;
+    while ((opt = getopt_long(argc, argv, "c:s:fl:", longs, NULL)) != -1) {
+        switch (opt) {
+        case 'c': o->config = optarg; break;
+        case 's': o->state_dir = optarg; break;
+        case 'f': o->foreground = true; break;
+        case OPT_SOCKET: o->socket = optarg; break;
+        case 'l':
+            if (veld_log_level_parse(optarg, &level) < 0) {
+                fprintf(stderr,
+                        "veld-daemon: no such log level: %s; use error, warn, info or debug\n",
+                        optarg);
+                exit_with_usage();
+            }
+            veld_log_set_level(level);
+            break;
+        case OPT_VERSION: puts("veld-daemon " VELD_VERSION); exit(0);
+        case OPT_HELP: fputs(usage, stdout); exit(0);
+        default: exit_with_usage();
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "veld-daemon: unexpected argument: %s\n", argv[optind]);
+        exit_with_usage();
+    }
+}
+
+struct paths {
+    char config[PATH_MAX], state[PATH_MAX], socket[PATH_MAX];
+};
+
+/* Absolute, so that they mean the same wherever the daemon runs and are told as such. */
+static int make_absolute(char path[PATH_MAX])
+{
+    char cwd[PATH_MAX], copy[PATH_MAX];
+    if (path[0] == '/')
+        return 0;
+    strcpy(copy, path);
+    if (!getcwd(cwd, sizeof cwd))
+        return VELD_E_IO;
+    int n = snprintf(path, PATH_MAX, "%s/%s", cwd, copy);
+    return n > 0 && n < PATH_MAX ? 0 : VELD_E_RANGE;
+}
+
+static int find_paths(const struct options *o, struct paths *p, struct veld_diag *diag)
+{
+    int rc = veld_path_config(o->config, p->config, diag);
+    if (rc < 0)
+        return rc;
+    if ((rc = veld_path_state_dir(o->state_dir, p->state)) < 0 ||
+        (rc = veld_path_socket(o->socket, p->socket)) < 0 ||
+        (rc = make_absolute(p->state)) < 0 || (rc = make_absolute(p->socket)) < 0)
+        return veld_fail(diag, rc,
+                         "a path is too long or the home directory is unknown; "
+                         "pass --state-dir and --socket");
+    return 0;
+}
+
+static int go_to_background(struct veld_background *b, const struct paths *p,
+                            struct veld_diag *diag)
+{
+    char log[PATH_MAX + 16];
+    int rc = veld_mkdirs(p->state, 0700);
+    if (rc < 0)
+        return veld_fail(
+            diag, rc, "cannot make the state directory %s: %s; name another with --state-dir",
+            p->state, veld_strerror(rc));
+    snprintf(log, sizeof log, "%s/daemon.log", p->state);
+    return veld_background_start(b, log, diag);
+}
+
+static void tell_ready(struct veld_background *b, const struct veld_control *c,
+                       bool made_identity, const struct paths *p)
+{
+    char *description = veld_control_describe(c);
+    GString *text = g_string_new(made_identity ? "made a new identity\n" : "");
+    g_string_append(text, description);
+    if (b->pipe >= 0)
+        g_string_append_printf(text, "log: %s/daemon.log; stop with: veld down\n", p->state);
+    veld_background_ready(b, text->str);
+    g_string_free(text, TRUE);
+    free(description);
+}
+
+/* From here on in the background, unless asked otherwise; everything is undone on return. */
+static int serve(struct veld_background *b, const struct paths *p,
+                 const struct veld_config *config, struct veld_diag *diag)
+{
+    struct veld_state *state = NULL;
+    struct veld_identity *identity = NULL;
+    struct veld_control *control = NULL;
+    bool made = false;
+    int rc = veld_state_open(&state, p->state, diag);
+    if (rc == 0)
+        rc = veld_state_identity(state, config->identity_path, &identity, &made, diag);
+    if (rc == 0) {
+        struct veld_control_options options = {
+            .config = config, .state = state, .identity = identity, .socket_path = p->socket};
+        rc = veld_control_open(&control, &options, diag);
+    }
+    if (rc == 0) {
+        tell_ready(b, control, made, p);
+        veld_info("veld-daemon " VELD_VERSION " is up");
+        veld_control_run(control);
+        veld_info("stopping");
+    }
+    veld_control_close(control);
+    veld_identity_free(identity);
+    veld_state_close(state);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    static struct paths p;
+    struct veld_diag diag = {""};
+    struct veld_config *config = NULL;
+    struct veld_background b = VELD_BACKGROUND_FOREGROUND;
+
+    parse_options(argc, argv, &o);
+    int rc = find_paths(&o, &p, &diag);
+    if (rc == 0 && (rc = veld_crypto_init()) < 0)
+        veld_fail(&diag, rc, "libsodium does not work here");
+    if (rc == 0)
+        rc = veld_config_load(p.config, &config, &diag);
+    if (rc == 0)
+        rc = veld_privileges_check(&diag);
+    veld_privileges_harden();
+    if (rc == 0 && !o.foreground)
+        rc = go_to_background(&b, &p, &diag);
+    if (rc == 0)
+        rc = serve(&b, &p, config, &diag);
+    veld_config_free(config);
+    if (rc < 0) {
+        char text[sizeof diag.text + 16];
+        snprintf(text, sizeof text, "veld-daemon: %s\n", diag.text);
+        veld_background_failed(&b, text);
+    }
+    return rc < 0 ? 1 : 0;
+}
