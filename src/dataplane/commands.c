@@ -166,7 +166,6 @@ int veld_dataplane_session_use(struct veld_dataplane *dp, uint32_t local_index)
     struct veld_session *s = veld_index_find(&dp->tables.index, local_index);
     if (!s)
         return VELD_E_NOENT;
-    atomic_store_explicit(&s->confirmed, true, memory_order_relaxed);
     /* Release pairs with the acquire in veld_peer_tx. */
     atomic_store_explicit(&s->peer->tx, s, memory_order_release);
     atomic_store_explicit(&s->peer->need_told, false, memory_order_relaxed);

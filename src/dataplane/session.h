@@ -47,7 +47,7 @@ struct veld_session {
     struct veld_session *next_of_peer; /* control's list */
     uint32_t local_index, remote_index;
     uint64_t reject_at_ns;
-    /* Told-once flags: whoever tells sets it; `use` sets `confirmed`. */
+    /* Told once: whoever tells sets it. */
     atomic_bool confirmed, rekey_told;
     uint8_t n_lanes;
     struct veld_lane lanes[];

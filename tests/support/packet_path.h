@@ -252,6 +252,7 @@ static inline struct veld_session *site_add_session(struct site *s, uint32_t loc
     return session;
 }
 
+/* As after its first datagram: used and confirmed. */
 static inline void site_use(struct site *s, struct veld_session *session)
 {
     atomic_store(&session->confirmed, true);

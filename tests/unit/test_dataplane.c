@@ -1,167 +1,11 @@
-/*
- * The whole dataplane over a real TUN and real sockets, in network namespaces
- * of the test's own process, which vanish with it:
- *
- *     namespace 1                             namespace 2
- *     veld-a 10.9.1.1/24, fd00:1::1/64        veld-b 10.9.2.1/24, fd00:2::1/64
- *        |                                       |
- *     dataplane a --- UDP over lo of namespace 1 --- dataplane b
- */
-#include "base/clock.h"
-#include "crypto/primitives.h"
-#include "dataplane/dataplane.h"
-
-#include <arpa/inet.h>
+/* The whole dataplane over real TUNs and real sockets (support/two_dataplanes.h). */
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#define A_INDEX 0x00020001u
-#define B_INDEX 0x00040003u
-
-static int ns1, ns2;
-static struct veld_dataplane *a, *b;
-static struct veld_diag diag;
-
-static void lo_up(void)
-{
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-    close(fd);
-}
-
-static void new_namespace(int *fd)
-{
-    if (unshare(CLONE_NEWNET) < 0)
-        cr_skip_test("needs root: it makes network namespaces");
-    *fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    cr_assert_geq(*fd, 0);
-    lo_up();
-}
-
-static void enter(int ns)
-{
-    cr_assert_eq(setns(ns, CLONE_NEWNET), 0);
-}
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
-{
-    char command[512];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(command, sizeof command, fmt, ap);
-    va_end(ap);
-    cr_assert_eq(system(command), 0, "%s", command);
-}
-
-static struct veld_dataplane *open_one(const char *interface, const char *listen,
-                                       unsigned workers)
-{
-    struct veld_dataplane *dp = NULL;
-    struct veld_dataplane_config cfg = {
-        .interface = interface, .workers = workers, .mtu = 1420, .aead = "auto"};
-    cr_assert_eq(veld_endpoint_parse(listen, &cfg.listen), 0);
-    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), 0, "%s", diag.text);
-    return dp;
-}
-
-static void add_peer(struct veld_dataplane *dp, const char *endpoint, const char *v4,
-                     const char *v6)
-{
-    struct veld_endpoint ep;
-    struct veld_route routes[2] = {{.peer = 1}, {.peer = 1}};
-    cr_assert_eq(veld_endpoint_parse(endpoint, &ep), 0);
-    cr_assert_eq(veld_prefix_parse(v4, &routes[0].prefix), 0);
-    cr_assert_eq(veld_prefix_parse(v6, &routes[1].prefix), 0);
-    cr_assert_eq(veld_dataplane_peer_add(dp, 1), 0);
-    cr_assert_eq(veld_dataplane_peer_set_endpoint(dp, 1, &ep), 0);
-    cr_assert_eq(veld_dataplane_routes_publish(dp, routes, 2), 0);
-}
-
-static void install(struct veld_dataplane *dp, uint32_t local, uint32_t remote, uint8_t lanes,
-                    uint8_t send_key, uint8_t recv_key)
-{
-    struct veld_session_params p = {.peer = 1,
-                                    .local_index = local,
-                                    .remote_index = remote,
-                                    .lanes = lanes,
-                                    .reject_at_ns = veld_clock_mono_ns() + 180 * VELD_NS_PER_S};
-    memset(p.send_key, send_key, 32);
-    memset(p.recv_key, recv_key, 32);
-    cr_assert_eq(veld_dataplane_session_install(dp, &p), 0);
-}
-
-static void setup(const char *a_endpoint, const char *b_endpoint, unsigned workers)
-{
-    cr_assert_eq(veld_crypto_init(), 0);
-    new_namespace(&ns1);
-    a = open_one("veld-a", a_endpoint, workers);
-    b = open_one("veld-b", b_endpoint, workers);
-    new_namespace(&ns2);
-    enter(ns1);
-    shell("ip link set veld-b netns /proc/%d/fd/%d", getpid(), ns2);
-    shell("ip addr add 10.9.1.1/24 dev veld-a && ip addr add fd00:1::1/64 dev veld-a nodad && "
-          "ip link set veld-a mtu 1420 up && ip route add 10.9.2.0/24 dev veld-a && "
-          "ip route add fd00:2::/64 dev veld-a");
-    enter(ns2);
-    shell("ip addr add 10.9.2.1/24 dev veld-b && ip addr add fd00:2::1/64 dev veld-b nodad && "
-          "ip link set veld-b mtu 1420 up && ip route add 10.9.1.0/24 dev veld-b && "
-          "ip route add fd00:1::/64 dev veld-b");
-    enter(ns1);
-    add_peer(a, b_endpoint, "10.9.2.0/24", "fd00:2::/64");
-    add_peer(b, a_endpoint, "10.9.1.0/24", "fd00:1::/64");
-    cr_assert_eq(veld_dataplane_start(a, &diag), 0, "%s", diag.text);
-    cr_assert_eq(veld_dataplane_start(b, &diag), 0, "%s", diag.text);
-}
-
-static void install_both(uint8_t lanes)
-{
-    install(a, A_INDEX, B_INDEX, lanes, 1, 2);
-    install(b, B_INDEX, A_INDEX, lanes, 2, 1);
-    cr_assert_eq(veld_dataplane_session_use(a, A_INDEX), 0);
-    cr_assert_eq(veld_dataplane_session_use(b, B_INDEX), 0);
-}
-
-static void teardown(void)
-{
-    veld_dataplane_stop(a);
-    veld_dataplane_stop(b);
-    veld_dataplane_close(a);
-    veld_dataplane_close(b);
-}
+#define CHECK(condition, ...) cr_assert(condition, __VA_ARGS__)
+#define SKIP(text)            cr_skip_test(text)
+#include "support/two_dataplanes.h"
 
 /* ---- Traffic ---- */
-
-static void address(struct sockaddr_storage *sa, socklen_t *len, const char *text)
-{
-    struct veld_endpoint ep;
-    cr_assert_eq(veld_endpoint_parse(text, &ep), 0);
-    int family = ep.ip.family == 4 ? AF_INET : AF_INET6;
-    cr_assert_eq(veld_endpoint_to_sockaddr(&ep, family, sa, len), 0);
-}
-
-static int bound(int ns, int type, const char *at)
-{
-    struct sockaddr_storage sa;
-    socklen_t len;
-    address(&sa, &len, at);
-    enter(ns);
-    int fd = socket(sa.ss_family, type | SOCK_CLOEXEC, 0);
-    enter(ns1);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&sa, len), 0, "%s: %s", at, strerror(errno));
-    struct timeval limit = {.tv_sec = 10};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    return fd;
-}
 
 static void send_text(int fd, const char *to, const char *text)
 {
@@ -240,12 +84,6 @@ static void tcp_stream(const char *at_a, const char *at_b)
     close(in);
     close(out);
     close(listener);
-}
-
-static bool wait_event(struct veld_dataplane *dp, struct veld_dataplane_event *ev)
-{
-    struct pollfd p = {.fd = veld_dataplane_event_fd(dp), .events = POLLIN};
-    return poll(&p, 1, 5000) == 1 && veld_dataplane_next_event(dp, ev);
 }
 
 static void check_clean(struct veld_dataplane *dp)
@@ -330,8 +168,11 @@ Test(dataplane, control_sends_by_itself, .timeout = 60)
     cr_assert(wait_event(b, &ev));
     cr_assert_eq(ev.type, VELD_DP_HANDSHAKE);
     cr_assert_arr_eq(ev.bytes, handshake, sizeof handshake);
+    cr_assert_not(veld_dataplane_next_event(b, &ev));
 
     cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, sizeof message), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_CONFIRMED, "a used session is confirmed too");
     cr_assert(wait_event(b, &ev));
     cr_assert_eq(ev.type, VELD_DP_MESSAGE);
     cr_assert_eq(ev.len, sizeof message);
@@ -346,57 +187,6 @@ Test(dataplane, control_sends_by_itself, .timeout = 60)
     cr_assert_eq(veld_endpoint_parse("[::1]:5002", &to), 0);
     cr_assert_eq(veld_dataplane_send_datagram(a, &to, handshake, sizeof handshake),
                  VELD_E_UNSUPPORTED);
-    teardown();
-}
-
-static _Atomic bool flooding;
-
-static void *flood(void *fd)
-{
-    while (flooding)
-        send_text(*(int *)fd, "10.9.2.1:7002", "churn");
-    return NULL;
-}
-
-/* Tables change under traffic: nothing is used after it was freed, nothing stays behind. */
-Test(dataplane, sessions_and_peers_change_under_traffic, .timeout = 120)
-{
-    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
-    int fa = bound(ns1, SOCK_DGRAM, "10.9.1.1:7001"),
-        fb = bound(ns2, SOCK_DGRAM, "10.9.2.1:7002");
-    pthread_t t;
-    flooding = true;
-    cr_assert_eq(pthread_create(&t, NULL, flood, &fa), 0);
-    struct veld_dataplane_event ev;
-    for (uint32_t i = 0; i < 300; i++) {
-        install(a, A_INDEX + i, B_INDEX + i, 2, 1, 2);
-        install(b, B_INDEX + i, A_INDEX + i, 2, 2, 1);
-        cr_assert_eq(veld_dataplane_session_use(a, A_INDEX + i), 0);
-        if (i > 0) {
-            veld_dataplane_session_retire(a, A_INDEX + i - 1);
-            veld_dataplane_session_retire(b, B_INDEX + i - 1);
-        }
-        if (i % 50 == 49) {
-            veld_dataplane_peer_remove(a, 1);
-            add_peer(a, "127.0.0.1:5002", "10.9.2.0/24", "fd00:2::/64");
-        }
-        if (i % 10 == 0) {
-            struct veld_endpoint ep;
-            cr_assert_eq(veld_endpoint_parse("127.0.0.1:5002", &ep), 0);
-            cr_assert_eq(veld_dataplane_peer_set_endpoint(a, 1, &ep), 0);
-            veld_dataplane_peer_drop_held(a, 1);
-        }
-        while (veld_dataplane_next_event(a, &ev) || veld_dataplane_next_event(b, &ev))
-            ;
-        usleep(1000);
-    }
-    flooding = false;
-    pthread_join(t, NULL);
-    struct veld_dataplane_stats s;
-    veld_dataplane_get_stats(b, &s);
-    cr_assert_gt(s.packets_to_tun, 100);
-    cr_assert_eq(s.drops[VELD_DROP_TAG], 0);
-    close(fb);
     teardown();
 }
 

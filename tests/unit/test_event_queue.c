@@ -2,7 +2,6 @@
 
 #include <criterion/criterion.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -107,37 +106,4 @@ Test(event_queue, wakes_only_when_it_stops_being_empty)
         ;
     cr_assert(push(VELD_DP_MESSAGE, 4));
     cr_assert(signalled());
-}
-
-#define STRESS 300000
-
-static void *producer(void *unused)
-{
-    for (uint32_t i = 0; i < STRESS;)
-        i += push(i % 3 ? VELD_DP_MESSAGE : VELD_DP_HANDSHAKE, i);
-    return NULL;
-}
-
-/* The reader sleeps on the descriptor as the control thread does: a lost wake-up would hang. */
-Test(event_queue, two_threads_lose_nothing, .timeout = 60)
-{
-    pthread_t t;
-    cr_assert_eq(pthread_create(&t, NULL, producer, NULL), 0);
-    struct veld_dataplane_event ev;
-    eventfd_t count;
-    for (uint32_t expected = 0; expected < STRESS;) {
-        if (!veld_event_queue_pop(&q, &ev)) {
-            eventfd_read(q.fd, &count);
-            if (!veld_event_queue_pop(&q, &ev)) {
-                int woken = poll(&(struct pollfd){.fd = q.fd, .events = POLLIN}, 1, 20000);
-                cr_assert_eq(woken, 1, "the wake-up was lost");
-                continue;
-            }
-        }
-        cr_assert_eq(ev.local_index, expected);
-        cr_assert_arr_eq(ev.bytes, &expected, 4);
-        expected++;
-    }
-    pthread_join(t, NULL);
-    cr_assert_eq(atomic_load(&q.handshakes), 0);
 }

@@ -76,37 +76,3 @@ Test(session, senders_and_receivers_share_no_line)
     }
     veld_session_free(s);
 }
-
-#define THREADS 4
-#define TURNS   20000
-
-static _Atomic uint8_t taken[THREADS * TURNS * 8];
-static struct veld_lane *shared;
-
-static void *taker(void *seed)
-{
-    unsigned r = (unsigned)(uintptr_t)seed;
-    for (unsigned i = 0; i < TURNS; i++) {
-        uint64_t first;
-        unsigned n = 1 + rand_r(&r) % 8;
-        cr_assert(veld_session_reserve(shared, n, &first));
-        for (unsigned k = 0; k < n; k++)
-            atomic_fetch_add(&taken[first + k], 1);
-    }
-    return NULL;
-}
-
-Test(session, no_counter_is_given_twice)
-{
-    struct veld_session *s = make();
-    shared = &s->lanes[0];
-    pthread_t t[THREADS];
-    for (uintptr_t i = 0; i < THREADS; i++)
-        cr_assert_eq(pthread_create(&t[i], NULL, taker, (void *)(i + 1)), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(t[i], NULL);
-    uint64_t end = atomic_load(&shared->next);
-    for (uint64_t i = 0; i < end; i++)
-        cr_assert_eq(taken[i], 1, "counter %lu was given %d times", (unsigned long)i, taken[i]);
-    veld_session_free(s);
-}
