@@ -1,23 +1,20 @@
 #include "dataplane/rcu.h"
 
+#include <pthread.h>
 #include <stddef.h>
 
 /*
- * ThreadSanitizer learns of a grace period through one address: readers release
- * it when they let go, reclaiming acquires it.
+ * ThreadSanitizer learns of a grace period through one address: whoever lets go
+ * of what is shared releases it, reclaiming acquires it.
  */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 static char grace;
-#define READER_LETS_GO()  __tsan_release(&grace)
-#define RECLAIM_BEGINS()  __tsan_acquire(&grace)
-#define RECLAIM_HAS_RUN() __tsan_release(&grace)
-#define BARRIER_PASSED()  __tsan_acquire(&grace)
+#define LETS_GO()        __tsan_release(&grace)
+#define RECLAIM_BEGINS() __tsan_acquire(&grace)
 #else
-#define READER_LETS_GO()
+#define LETS_GO()
 #define RECLAIM_BEGINS()
-#define RECLAIM_HAS_RUN()
-#define BARRIER_PASSED()
 #endif
 
 void veld_rcu_reader_begin(void)
@@ -27,13 +24,13 @@ void veld_rcu_reader_begin(void)
 
 void veld_rcu_reader_end(void)
 {
-    READER_LETS_GO();
+    LETS_GO();
     urcu_qsbr_unregister_thread();
 }
 
 void veld_rcu_offline(void)
 {
-    READER_LETS_GO();
+    LETS_GO();
     urcu_qsbr_thread_offline();
 }
 
@@ -61,18 +58,29 @@ void veld_rcu_updater_end(void)
     urcu_qsbr_unregister_thread();
 }
 
+/* What was retired and is not reclaimed yet. (rcu_barrier would wait too, but allocates.) */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all_reclaimed = PTHREAD_COND_INITIALIZER;
+static size_t pending;
+
 static void run(struct rcu_head *head)
 {
     struct veld_rcu *r = caa_container_of(head, struct veld_rcu, head);
     RECLAIM_BEGINS();
     r->reclaim(r);
-    RECLAIM_HAS_RUN();
+    pthread_mutex_lock(&lock);
+    if (--pending == 0)
+        pthread_cond_broadcast(&all_reclaimed);
+    pthread_mutex_unlock(&lock);
 }
 
 void veld_rcu_retire(struct veld_rcu *r, void (*reclaim)(struct veld_rcu *))
 {
     r->reclaim = reclaim;
-    READER_LETS_GO(); /* what the updater wrote before */
+    pthread_mutex_lock(&lock);
+    pending++;
+    pthread_mutex_unlock(&lock);
+    LETS_GO(); /* what the updater wrote before */
     urcu_qsbr_thread_online();
     urcu_qsbr_call_rcu(&r->head, run);
     urcu_qsbr_thread_offline();
@@ -80,8 +88,8 @@ void veld_rcu_retire(struct veld_rcu *r, void (*reclaim)(struct veld_rcu *))
 
 void veld_rcu_barrier(void)
 {
-    urcu_qsbr_thread_online();
-    urcu_qsbr_barrier();
-    urcu_qsbr_thread_offline();
-    BARRIER_PASSED();
+    pthread_mutex_lock(&lock);
+    while (pending > 0)
+        pthread_cond_wait(&all_reclaimed, &lock);
+    pthread_mutex_unlock(&lock);
 }
