@@ -113,14 +113,17 @@ static void put(struct fifo *f, uint16_t buffer, uint32_t len)
     f->items[i].len = len;
 }
 
-/* A multishot ended. ENOBUFS and the kernel's own reasons are no errors: it is armed again. */
-static void ended(struct direction *d, int result, uint64_t now_ns)
+/*
+ * A multishot ended. ENOBUFS and the kernel's own reasons are no errors. Others
+ * are told, and from the second in a row on, the direction rests a while.
+ */
+static void ended(struct direction *d, const char *what, int result, uint64_t now_ns)
 {
-    d->armed = false;
     if (result >= 0 || result == -ENOBUFS || result == -EINTR || result == -ECANCELED) {
         d->errors = 0;
         return;
     }
+    VELD_LOG_LIMITED(VELD_LOG_WARN, now_ns, "%s failed: %s", what, strerror(-result));
     if (d->errors++ > 0)
         d->retry_at_ns = now_ns + RETRY_AFTER_NS;
 }
@@ -138,23 +141,16 @@ static void arrived(struct veld_uring_buffers *b, struct fifo *f,
         veld_uring_buffers_put(b, buffer);
 }
 
-static void tun_failed(struct uring *u, int result, uint64_t now_ns)
-{
-    veld_drop_count(u->cfg.stats, VELD_DROP_TUN_ERROR, 1);
-    VELD_LOG_LIMITED(VELD_LOG_WARN, now_ns, "reading from the interface failed: %s",
-                     strerror(-result));
-}
-
 static void on_read(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
 {
     arrived(&u->reads, &u->read_fifo, cqe);
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
-    ended(&u->read, cqe->res, now_ns);
+    u->read.armed = false;
     if (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP)
         u->read_multishot = false; /* the kernel knows the request but not for this file */
-    else if (u->read.errors)
-        tun_failed(u, cqe->res, now_ns);
+    else
+        ended(&u->read, "reading from the interface", cqe->res, now_ns);
 }
 
 static void on_poll(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
@@ -163,9 +159,8 @@ static void on_poll(struct uring *u, const struct io_uring_cqe *cqe, uint64_t no
         u->readable = true;
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
-    ended(&u->read, cqe->res, now_ns);
-    if (u->read.errors)
-        tun_failed(u, cqe->res, now_ns);
+    u->read.armed = false;
+    ended(&u->read, "polling the interface", cqe->res, now_ns);
 }
 
 static void on_receive(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
@@ -173,12 +168,8 @@ static void on_receive(struct uring *u, const struct io_uring_cqe *cqe, uint64_t
     arrived(&u->receives, &u->receive_fifo, cqe);
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
-    ended(&u->receive, cqe->res, now_ns);
-    if (u->receive.errors) {
-        veld_drop_count(u->cfg.stats, VELD_DROP_UDP_ERROR, 1);
-        VELD_LOG_LIMITED(VELD_LOG_WARN, now_ns, "receiving on the UDP socket failed: %s",
-                         strerror(-cqe->res));
-    }
+    u->receive.armed = false;
+    ended(&u->receive, "receiving on the UDP socket", cqe->res, now_ns);
 }
 
 static void on_send(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)

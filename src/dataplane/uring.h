@@ -17,12 +17,10 @@
 
 #include "base/err.h"
 #include "dataplane/io.h"
-#include "dataplane/stats.h"
 
 /* Descriptors are borrowed: close the engine first. `wake_fd` is a blocking eventfd. */
 struct veld_io_config {
     int tun_fd, udp_fd, wake_fd;
-    struct veld_counters *stats;
 };
 
 /* Fails with VELD_E_UNSUPPORTED, VELD_E_PERM, VELD_E_NOMEM and what to do. Free by ops->close. */

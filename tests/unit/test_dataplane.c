@@ -5,6 +5,12 @@
 #define SKIP(text)            cr_skip_test(text)
 #include "support/two_dataplanes.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 /* ---- Traffic ---- */
 
 static void send_text(int fd, const char *to, const char *text)
@@ -224,4 +230,33 @@ Test(dataplane, open_says_what_is_missing)
     cr_assert_eq(info.lanes, 2);
     cr_assert_neq(info.ifindex, 0);
     veld_dataplane_close(dp);
+}
+
+/* From here on io_uring_setup fails in this process as where an administrator forbade it. */
+static void forbid_io_uring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+Test(dataplane, without_io_uring_it_says_so_and_leaves_nothing)
+{
+    cr_assert_eq(veld_crypto_init(), 0);
+    new_namespace(&ns1);
+    forbid_io_uring();
+    struct veld_dataplane *dp = NULL;
+    struct veld_dataplane_config cfg = {
+        .interface = "veld-a", .workers = 1, .mtu = 1420, .aead = "auto"};
+    cr_assert_eq(veld_endpoint_parse("127.0.0.1:5001", &cfg.listen), 0);
+    cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_PERM);
+    cr_assert(strstr(diag.text, "kernel.io_uring_disabled"), "%s", diag.text);
+    cr_assert_eq(if_nametoindex("veld-a"), 0);
+    cr_assert_null(dp);
 }

@@ -86,6 +86,23 @@ Test(outbound, small_equal_packets_share_a_send)
     cr_assert_eq(veld_counter_get(&p.a->counters.datagrams_sent), 102);
 }
 
+/* Between two batches another worker may take the counter before ours. */
+Test(outbound, a_batch_never_begins_with_a_continuation)
+{
+    give_super(p.a, &(struct shape){.family = 4,
+                                    .proto = IPPROTO_TCP,
+                                    .tcp_flags = 0x10,
+                                    .payload = 400 * 100,
+                                    .gso_size = 100});
+    veld_outbound_flush(p.a->out);
+    for (unsigned i = 0; i < p.a->n_sent; i++) {
+        const uint8_t *first = p.a->sent[i].bytes;
+        bool begins = veld_load_be64(first + 8) % VELD_AEAD_BATCH_MAX == 0;
+        cr_assert_eq(!(first[1] & VELD_FLAG_CONTINUES), begins);
+    }
+    cr_assert_eq(p.a->n_sent, 4 + 3);
+}
+
 /* A lane both of two workers use: its counters never repeat. */
 Test(outbound, workers_on_one_lane_share_no_counter)
 {
