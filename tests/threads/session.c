@@ -5,23 +5,25 @@
 #include <stdio.h>
 
 #define THREADS  4
-#define RESERVES 20000
+#define RESERVES 204800
+#define BURST    512
 #define COUNTERS 40000
 
 static struct veld_session *session;
 static _Atomic uint8_t given[THREADS * RESERVES * 8], committed[COUNTERS];
 
-static void *work(void *number)
+static void *work(void *unused)
 {
     struct veld_lane *lane = &session->lanes[0];
-    uint64_t first, r = (uintptr_t)number;
-    for (unsigned i = 0; i < RESERVES; i++) {
-        r = r * 6364136223846793005ull + 1;
-        unsigned n = 1 + (unsigned)(r >> 60) % 8;
-        if (!veld_session_reserve(lane, n, &first))
-            return (void *)1;
-        while (n > 0)
-            given[first + --n]++;
+    uint64_t first[BURST];
+    for (unsigned i = 0; i < RESERVES; i += BURST) {
+        /* Close together, so that threads meet. */
+        for (unsigned k = 0; k < BURST; k++)
+            if (!veld_session_reserve(lane, 1 + k % 8, &first[k]))
+                return (void *)1;
+        for (unsigned k = 0; k < BURST; k++)
+            for (unsigned n = 1 + k % 8; n > 0;)
+                given[first[k] + --n]++;
     }
     for (uint64_t i = 0; i < COUNTERS; i++) {
         pthread_spin_lock(&lane->lock);
@@ -38,8 +40,8 @@ int main(void)
     if (veld_crypto_init() < 0)
         return 1;
     session = veld_session_new(&(struct veld_session_params){.lanes = 1}, NULL);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        if (!session || pthread_create(&threads[i], NULL, work, (void *)(i + 1)))
+    for (unsigned i = 0; i < THREADS; i++)
+        if (!session || pthread_create(&threads[i], NULL, work, NULL))
             return 1;
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);

@@ -229,6 +229,7 @@ Test(dataplane, open_says_what_is_missing)
     cr_assert_eq(info.listen_port, 5001);
     cr_assert_eq(info.lanes, 2);
     cr_assert_neq(info.ifindex, 0);
+    cr_assert(info.udp_segment && info.udp_gro, "every kernel with our io_uring has both");
     veld_dataplane_close(dp);
 }
 
