@@ -182,6 +182,7 @@ Test(config, accepts_what_is_unusual_but_right)
         "vpn_ip = \"10.0.0.1/32\"\n" PEER "routes = \"10.0.0.0/24\"\n",
         /* a route inside the own network, and around a peer's address: the longest wins */
         "vpn_ip = \"10.0.0.1/16\"\n" PEER "routes = \"10.0.5.0/24\"\n",
+        "vpn_ip = \"10.0.0.1/16\"\n" PEER "routes = \"10.0.0.0/28\"\n",
         "vpn_ip = \"fd00::1/64\"\n[[peers]]\npubkey = \"$B\"\nvpn_ip = \"fd00::2\"\n",
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(texts); i++)
@@ -201,6 +202,7 @@ static const struct mistake {
     /* keys */
     {OWN "listen_adr = \"[::]:1\"\n", 2, "listen_adr", "did you mean \"listen_addr\"?"},
     {OWN "\n\nfrobnicate = 1\n", 4, "frobnicate", "the keys there are listen_addr, vpn_ip"},
+    {OWN "zzz = 1\naaa = 1\n", 2, "zzz", "unknown key"}, /* the first in the file */
     {OWN "relay = true\n", 2, "relay", "unknown key"},
     {OWN "endpoint = \"1.2.3.4:5\"\n", 2, "endpoint", "belongs in [[peers]]"},
     {OWN PEER "mtu = 1400\n", 5, "mtu", "belongs in the top of the file, before the first"},
