@@ -1,19 +1,13 @@
 #include "control/config_read.h"
 
-#include "crypto/primitives.h"
+#include "crypto/secret_file.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define SECRET_TEXT_LEN 44 /* base64 of 32 bytes */
 
 int veld_config_fail(struct veld_config_reader *r, unsigned line, const char *key,
                      const char *fmt, ...)
@@ -130,46 +124,16 @@ int veld_config_path(struct veld_config_reader *r, const char *key, const struct
     return 0;
 }
 
-static int read_secret(struct veld_config_reader *r, const char *key, const struct veld_toml *v,
-                       const char *path, uint8_t out[32])
-{
-    char text[SECRET_TEXT_LEN + 2]; /* a newline, and one more to see that it ends there */
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return veld_config_fail(r, v->line, key, "cannot open %s: %s", path, strerror(errno));
-    int rc = 0;
-    ssize_t n = -1;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        rc = veld_config_fail(r, v->line, key, "%s is not a regular file", path);
-    else if (st.st_mode & 077)
-        rc = veld_config_fail(r, v->line, key,
-                              "others can read the secret in %s; do: chmod 600 %s", path, path);
-    else if ((n = read(fd, text, sizeof text)) < 0)
-        rc = veld_config_fail(r, v->line, key, "cannot read %s: %s", path, strerror(errno));
-    close(fd);
-    if (rc == 0) {
-        size_t len = (size_t)n;
-        if (len == SECRET_TEXT_LEN + 1 && text[SECRET_TEXT_LEN] == '\n')
-            len--;
-        if (len != SECRET_TEXT_LEN || veld_base64_decode(out, 32, text, len) < 0)
-            rc = veld_config_fail(r, v->line, key,
-                                  "%s does not hold 32 bytes in base64; make one with: "
-                                  "(umask 077; head -c 32 /dev/urandom | base64 > %s)",
-                                  path, path);
-    }
-    veld_wipe(text, sizeof text);
-    return rc;
-}
-
 int veld_config_secret(struct veld_config_reader *r, const char *key, const struct veld_toml *v,
                        uint8_t out[32])
 {
-    char *path;
+    struct veld_diag why;
+    char *path, remedy[PATH_MAX + 64];
     int rc = veld_config_path(r, key, v, &path);
     if (rc < 0)
         return rc;
-    rc = read_secret(r, key, v, path, out);
+    snprintf(remedy, sizeof remedy, "(umask 077; head -c 32 /dev/urandom | base64 > %s)", path);
+    rc = veld_secret_file_read(path, "network secret", remedy, out, &why);
     free(path);
-    return rc;
+    return rc < 0 ? veld_config_fail(r, v->line, key, "%s", why.text) : 0;
 }

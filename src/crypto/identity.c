@@ -1,17 +1,15 @@
 #include "crypto/identity.h"
 
-#include "base/bytes.h"
 #include "base/file.h"
 #include "crypto/primitives.h"
+#include "crypto/secret_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define TEXT_LEN 44 /* base64 of 32 bytes */
+#define TEXT_LEN VELD_SECRET_TEXT_LEN
 
 /* ---- in memory ---- */
 
@@ -49,74 +47,12 @@ void veld_identity_free(struct veld_identity *id)
 
 /* ---- on disk ---- */
 
-static int open_identity(const char *path, struct veld_diag *diag)
-{
-    /* NONBLOCK: a FIFO in the key's place must not hang the start. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0)
-        return fd;
-    if (errno == ENOENT || errno == ENOTDIR)
-        return veld_fail(diag, VELD_E_NOENT,
-                         "%s: there is no identity file; make one with: veld keygen %s", path,
-                         path);
-    if (errno == EACCES || errno == EPERM)
-        return veld_fail(diag, VELD_E_PERM, "%s: not allowed to read the identity file: %s",
-                         path, strerror(errno));
-    return veld_fail(diag, VELD_E_IO, "%s: cannot open the identity file: %s", path,
-                     strerror(errno));
-}
-
-/*
- * The mode that counts is that of the file which was opened, so a symbolic link
- * may lead to it (as managed secrets often do) without a race.
- */
-static int check_mode(int fd, const char *path, struct veld_diag *diag)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return veld_fail(diag, VELD_E_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return veld_fail(diag, VELD_E_FORMAT, "%s: the identity is not a regular file", path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return veld_fail(diag, VELD_E_PERM,
-                         "%s: mode %04o lets others than its owner use the secret key; mend it "
-                         "with: chmod 600 %s",
-                         path, (unsigned)(st.st_mode & 07777), path);
-    return 0;
-}
-
-/* The seed from an open file. `text` is the caller's, to be wiped. */
-static int read_seed(int fd, const char *path, char text[TEXT_LEN + 2], uint8_t seed[32],
-                     struct veld_diag *diag)
-{
-    ssize_t n = TEMP_FAILURE_RETRY(read(fd, text, TEXT_LEN + 2));
-    if (n < 0)
-        return veld_fail(diag, VELD_E_IO, "%s: %s", path, strerror(errno));
-    if (n == TEXT_LEN + 2 && text[TEXT_LEN] == '\r')
-        return veld_fail(diag, VELD_E_FORMAT,
-                         "%s: the identity file has a CR before its newline; mend it with: "
-                         "sed -i 's/\\r$//' %s",
-                         path, path);
-    if (n != TEXT_LEN + 1 || text[TEXT_LEN] != '\n' ||
-        veld_base64_decode(seed, 32, text, TEXT_LEN) < 0)
-        return veld_fail(diag, VELD_E_FORMAT,
-                         "%s: not an identity file (44 base64 characters and a newline); "
-                         "restore it from a backup, or move it away and run: veld keygen %s",
-                         path, path);
-    return 0;
-}
-
 int veld_identity_load(const char *path, struct veld_identity **out, struct veld_diag *diag)
 {
-    int fd = open_identity(path, diag);
-    if (fd < 0)
-        return fd;
-    char text[TEXT_LEN + 2];
     uint8_t seed[32];
-    int rc = check_mode(fd, path, diag);
-    if (rc == 0)
-        rc = read_seed(fd, path, text, seed, diag);
-    close(fd);
+    char remedy[PATH_MAX + 16];
+    snprintf(remedy, sizeof remedy, "veld keygen %s", path);
+    int rc = veld_secret_file_read(path, "identity", remedy, seed, diag);
     if (rc == 0) {
         struct veld_identity *id = veld_identity_from_seed(seed);
         if (id)
@@ -124,7 +60,6 @@ int veld_identity_load(const char *path, struct veld_identity **out, struct veld
         else
             rc = veld_fail(diag, VELD_E_NOMEM, "%s: no guarded memory for the identity", path);
     }
-    veld_wipe(text, sizeof text);
     veld_wipe(seed, sizeof seed);
     return rc;
 }
