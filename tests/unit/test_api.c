@@ -269,6 +269,15 @@ Test(api_socket, ping_waits_for_its_reply)
     expect(ask(PING_B), "404", "no peer is called b");
 }
 
+Test(api_socket, a_late_reply_needs_no_other_request_to_leave)
+{
+    int fd = client(PING_B);
+    turn(200);
+    cr_assert_eq(fake.pings, 1);
+    veld_api_reply(fake.waiting[0], 200, json_pack("{s:i}", "rtt_us", 5));
+    expect(answer_until(fd, "}", 2000), "200", "{\"rtt_us\":5}");
+}
+
 Test(api_socket, client_that_went_away_harms_nothing)
 {
     for (int i = 0; i < 3; i++) {
