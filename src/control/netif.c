@@ -191,24 +191,28 @@ static int add_address(struct veld_netif *n, const struct veld_prefix *p,
     return rc < 0 ? veld_rtnl_failed(diag, rc, what, n->name) : 0;
 }
 
-static int add_addresses(struct veld_netif *n, const struct veld_netif_config *cfg,
-                         struct veld_diag *diag)
+/* Which of ours are there already; fails when another interface has one. */
+static int survey_addresses(struct veld_netif *n, struct addresses *s, struct veld_diag *diag)
 {
     char text[VELD_IP_STRLEN], other[IF_NAMESIZE];
-    struct addresses s = {
-        .ifindex = n->ifindex, .cfg = cfg, .present = g_new0(bool, cfg->n_addrs)};
-    int rc = veld_rtnl_dump(n->sock, RTM_GETADDR, AF_UNSPEC, on_address, restart_addresses, &s);
+    int rc = veld_rtnl_dump(n->sock, RTM_GETADDR, AF_UNSPEC, on_address, restart_addresses, s);
     if (rc < 0)
-        rc = veld_rtnl_failed(diag, rc, "read the addresses beside", n->name);
-    else if (s.other_ifindex)
-        rc = veld_fail(
+        return veld_rtnl_failed(diag, rc, "read the addresses beside", n->name);
+    if (s->other_ifindex)
+        return veld_fail(
             diag, VELD_E_EXIST,
             "%s is already an address of %s: choose another vpn_ip, or remove it there",
-            veld_ip_format(&s.conflict, text), veld_rtnl_name(s.other_ifindex, other));
-    for (size_t i = 0; rc == 0 && i < cfg->n_addrs; i++)
-        if (!s.present[i])
-            rc = add_address(n, &cfg->addrs[i], diag);
-    g_free(s.present);
+            veld_ip_format(&s->conflict, text), veld_rtnl_name(s->other_ifindex, other));
+    return 0;
+}
+
+static int add_addresses(struct veld_netif *n, const struct addresses *s,
+                         struct veld_diag *diag)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->cfg->n_addrs; i++)
+        if (!s->present[i])
+            rc = add_address(n, &s->cfg->addrs[i], diag);
     return rc;
 }
 
@@ -236,19 +240,25 @@ int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes
 static int configure(struct veld_netif *n, const struct veld_netif_config *cfg,
                      struct veld_diag *diag)
 {
-    struct veld_routes s;
+    struct addresses addresses = {
+        .ifindex = n->ifindex, .cfg = cfg, .present = g_new0(bool, cfg->n_addrs)};
+    struct veld_routes routes;
     int rc = nl_connect(n->sock, NETLINK_ROUTE);
     if (rc < 0)
-        return veld_rtnl_failed(diag, rc, "configure", n->name);
-    rc = veld_routes_survey(n->sock, n->ifindex, &s, cfg->addrs, cfg->n_addrs,
-                            diag); /* the routes the addresses bring */
-    veld_routes_clear(&s);
+        rc = veld_rtnl_failed(diag, rc, "configure", n->name);
+    else
+        rc = survey_addresses(n, &addresses, diag);
+    if (rc == 0) { /* the routes the addresses bring */
+        rc = veld_routes_survey(n->sock, n->ifindex, &routes, cfg->addrs, cfg->n_addrs, diag);
+        veld_routes_clear(&routes);
+    }
     if (rc == 0)
         rc = configure_link(n, cfg, diag);
     if (rc == 0)
-        rc = add_addresses(n, cfg, diag);
+        rc = add_addresses(n, &addresses, diag);
     if (rc == 0)
         rc = link_up(n, diag);
+    g_free(addresses.present);
     return rc;
 }
 
