@@ -48,7 +48,8 @@ struct veld_config_peer {
     struct veld_prefix *routes;    /* masked */
     size_t n_routes;
     uint16_t keepalive_s;
-    unsigned line; /* of its [[peers]] */
+    unsigned pub_line; /* of its pubkey */
+    unsigned line;     /* of its [[peers]] */
 };
 
 struct veld_config {

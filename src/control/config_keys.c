@@ -206,6 +206,7 @@ static int read_peer_pubkey(struct veld_config_reader *r, const char *key,
 {
     const char *text;
     r->source->pubkey = v;
+    r->peer->pub_line = v->line;
     int rc = veld_config_string(r, key, v, &text);
     if (rc < 0)
         return rc;
