@@ -1,5 +1,6 @@
 #include "dataplane/dataplane.h"
 
+#include "base/clock.h"
 #include "dataplane/state.h"
 
 #include <errno.h>
@@ -49,6 +50,29 @@ static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_c
     return 0;
 }
 
+/*
+ * The kernel takes apart the io_uring of a killed process a moment after the
+ * process is gone, and with it lets go of the port and the interface. So what
+ * is in use is asked for again for a while.
+ */
+#define RELEASE_WAIT_NS  (1500 * VELD_NS_PER_MS)
+#define RELEASE_RETRY_US 10000
+
+static int open_kernel_side(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
+                            struct veld_diag *diag)
+{
+    uint64_t end_ns = veld_clock_mono_ns() + RELEASE_WAIT_NS;
+    for (;;) {
+        int rc = veld_udp_open(&dp->udp, &cfg->listen, cfg->workers, diag);
+        if (rc == 0)
+            rc = veld_tun_open(&dp->tun, cfg->interface, cfg->workers, diag);
+        if (rc != VELD_E_EXIST || veld_clock_mono_ns() >= end_ns)
+            return rc;
+        veld_udp_close(&dp->udp);
+        usleep(RELEASE_RETRY_US);
+    }
+}
+
 static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
                     struct veld_diag *diag)
 {
@@ -61,9 +85,7 @@ static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_confi
     dp->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (dp->event_fd < 0)
         return veld_fail(diag, VELD_E_IO, "cannot make an eventfd: %s", strerror(errno));
-    rc = veld_udp_open(&dp->udp, &cfg->listen, cfg->workers, diag);
-    if (rc == 0)
-        rc = veld_tun_open(&dp->tun, cfg->interface, cfg->workers, diag);
+    rc = open_kernel_side(dp, cfg, diag);
     return rc == 0 ? open_workers(dp, cfg, diag) : rc;
 }
 
