@@ -142,7 +142,7 @@ static void commit(struct veld_inbound *in)
             m->session = NULL;
             continue;
         }
-        m->newest = m->lane == 0 && lane->window.next == m->counter + 1;
+        m->newest = lane->window.next == m->counter + 1;
     }
     lock(in, NULL);
 }

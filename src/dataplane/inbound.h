@@ -29,7 +29,7 @@ struct veld_incoming {
     uint64_t counter;
     uint8_t flags, lane;
     uint8_t source; /* which receive it came with */
-    bool newest;    /* lane 0, and no higher counter was seen before */
+    bool newest;    /* no higher counter was seen before on its lane */
 };
 
 struct veld_inbound {
