@@ -1,7 +1,7 @@
 /*
- * Calls that control makes on its own: pings asked for over the local API, and
- * the peers of the last run, called again after a start so that their traffic
- * does not wait for the old session to time out.
+ * Calls that control makes: pings asked for over the local API; peers called
+ * after a start, so that their traffic does not wait for the old session to time
+ * out; and live peers after an address change, so that they learn the new one.
  */
 #include "control/control_impl.h"
 
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS_PER_TICK 20 /* every 10 ms: a handshake costs about 0.1 ms */
+#define CALLS_PER_TICK  20   /* every 10 ms: a handshake costs about 0.1 ms */
+#define CALLED_AT_START 1000 /* configured peers that were no part of the last run */
 
 /* ---- Pings ---- */
 
@@ -106,7 +107,7 @@ void veld_control_expire_pings(struct veld_control *c, uint64_t now_ns)
     }
 }
 
-/* ---- Peers of the last run ---- */
+/* ---- Peers to call after a start ---- */
 
 static void adopt_endpoint(struct veld_control *c, uint32_t id,
                            const struct veld_state_endpoint *last)
@@ -142,7 +143,7 @@ int veld_control_plan_calls(struct veld_control *c)
         g_bytes_unref(key);
         if (known)
             adopt_endpoint(c, c->by_config[i], known);
-        else if (peer->keepalive_s && peer->endpoint.ip.family)
+        else if (peer->endpoint.ip.family && i < CALLED_AT_START)
             c->to_call[c->n_to_call++] = c->by_config[i];
     }
     g_hash_table_unref(by_pub);
@@ -155,5 +156,18 @@ void veld_control_call_some(struct veld_control *c)
     for (int i = 0; i < CALLS_PER_TICK && c->n_to_call > 0; i++) {
         uint32_t id = c->to_call[--c->n_to_call];
         veld_control_step(c, &(struct veld_event){.type = VELD_EV_NEED_SESSION, .peer = id});
+    }
+}
+
+/* ---- After an address change ---- */
+
+void veld_control_on_address_change(void *ctx)
+{
+    struct veld_control *c = ctx;
+    /* A ping from the new address makes the peer challenge it, and then move there. */
+    for (size_t i = c->n_live; i-- > 0;) {
+        if (i < c->n_live)
+            veld_control_step(c,
+                              &(struct veld_event){.type = VELD_EV_PING, .peer = c->live[i]});
     }
 }

@@ -161,10 +161,10 @@ static int add_peer(struct veld_control *c, size_t i, struct veld_diag *diag)
         return veld_fail(diag, VELD_E_CONFIG,
                          "%s:%u: peers.pubkey: this is this machine's own key; put the other "
                          "machine's here ('veld pubkey' there prints it)",
-                         c->config->path, peer->line);
+                         c->config->path, peer->pub_line);
     if (rc < 0)
         return veld_fail(
-            diag, VELD_E_CONFIG, "%s:%u: peers.pubkey: %s", c->config->path, peer->line,
+            diag, VELD_E_CONFIG, "%s:%u: peers.pubkey: %s", c->config->path, peer->pub_line,
             rc == VELD_E_KEY ? "the key is unusable beside another peer's" : veld_strerror(rc));
     c->by_config[i] = id;
     c->peers[id].config_index = (uint32_t)i;
@@ -252,6 +252,9 @@ static int open_netif(struct veld_control *c, struct veld_diag *diag)
         .n_addrs = c->config->n_addrs,
     };
     int rc = veld_netif_open(&c->netif, &cfg, diag);
+    if (rc == 0)
+        rc = veld_netif_watch_start(&c->watch, info.ifindex, veld_control_on_address_change, c,
+                                    diag);
     if (rc == 0 && c->config->n_routes)
         rc = veld_netif_enable_forwarding(c->journal, c->config->routes, c->config->n_routes,
                                           diag);
@@ -399,6 +402,7 @@ void veld_control_close(struct veld_control *c)
     veld_api_stop(c->api);
     if (c->dataplane)
         veld_dataplane_stop(c->dataplane);
+    veld_netif_watch_stop(c->watch);
     veld_netif_close(c->netif);
     veld_dataplane_close(c->dataplane);
     veld_engine_free(c->engine);

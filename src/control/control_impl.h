@@ -16,6 +16,7 @@
 #include "control/engine/engine.h"
 #include "control/journal.h"
 #include "control/netif.h"
+#include "control/netif_watch.h"
 #include "control/resolver.h"
 #include "dataplane/dataplane.h"
 
@@ -49,6 +50,7 @@ struct veld_control {
     struct veld_dataplane *dataplane;
     struct veld_journal *journal;
     struct veld_netif *netif;
+    struct veld_netif_watch *watch;
     struct veld_dns_server *dns;
     struct veld_resolver *resolver;
     struct veld_api *api;
@@ -88,6 +90,8 @@ void veld_control_on_pong(struct veld_control *c, const struct veld_action *pong
 void veld_control_expire_pings(struct veld_control *c, uint64_t now_ns);
 VELD_MUST_USE int veld_control_plan_calls(struct veld_control *c);
 void veld_control_call_some(struct veld_control *c);
+/* This machine's addresses changed: show every live peer where we are now. */
+void veld_control_on_address_change(void *ctx);
 
 /* report.c */
 json_t *veld_control_status(void *ctx);
