@@ -17,7 +17,7 @@ def test_roaming_in_mid_transfer(pair, mover):
     pair.start().connected()
     machine = getattr(pair, mover)
     sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
-    source = pair.a.spawn("python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
+    source = pair.a.spawn("/usr/bin/python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
                           30_000_000, "small", 0.05)
     eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
     old, new = (("1.2.3.1", "1.2.3.9") if mover == "a" else ("1.2.3.4", "1.2.3.8"))
@@ -58,7 +58,7 @@ def test_stream_survives_a_restart_of_the_daemon(pair):
     """Sessions go, the inner connection stays: its packets wait for the next session."""
     pair.start().connected()
     sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
-    source = pair.a.spawn("python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
+    source = pair.a.spawn("/usr/bin/python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
                           30_000_000, "small", 0.05)
     eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
     pair.b.daemon.kill()
@@ -70,7 +70,7 @@ def test_crash_in_mid_transfer_leaves_nothing(pair):
     """pair's end checks it: after the next start and stop all is as before."""
     pair.start(a=pair.config(pair.a, routes=["192.168.9.0/24"])).connected()
     sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
-    source = pair.a.spawn("python3", LAB / "traffic.py", "source", "10.0.0.2", 9000, 10**10)
+    source = pair.a.spawn("/usr/bin/python3", LAB / "traffic.py", "source", "10.0.0.2", 9000, 10**10)
     eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
     pair.a.daemon.kill()
     eventually(lambda: not pair.a.has_interface(), "the interface goes with the process")

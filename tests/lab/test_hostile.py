@@ -96,13 +96,13 @@ def test_spoofed_inner_source_delivers_nothing(up, inner):
     counter = up.b.spawn_traffic("count", target, 9100)
     before = up.b.drops("bad_inner_source")
     up.a.run("ping", "-c3", "-i0.1", "-W1", "-I", false, target, check=False)
-    up.a.run("python3", "-c", SPEAK_AS, false, target, "9100")
+    up.a.run("/usr/bin/python3", "-c", SPEAK_AS, false, target, "9100")
     eventually(lambda: up.b.drops("bad_inner_source") >= before + 13, "all are counted")
     counter.stop()
     assert counter.out() == "ready\n0\n", "nothing is delivered"
     # The same words from the true address arrive, so the silence above means something.
     counter = up.b.spawn_traffic("count", target, 9100)
-    up.a.run("python3", "-c", SPEAK_AS, INNER[inner][0], target, "9100")
+    up.a.run("/usr/bin/python3", "-c", SPEAK_AS, INNER[inner][0], target, "9100")
     counter.stop()
     assert counter.out() == "ready\n10\n"
 
@@ -119,7 +119,7 @@ time.sleep(0.1)
 
 
 def test_garbage_flood_does_not_break_the_tunnel(up, mallory):
-    flood = mallory.spawn("python3", LAB / "traffic.py", "flood", "192.0.2.4", PORT, 4)
+    flood = mallory.spawn("/usr/bin/python3", LAB / "traffic.py", "flood", "192.0.2.4", PORT, 4)
     answered = up.a.pings("10.0.0.2", count=20, interval=0.1, wait=1)
     sent = int(flood.finish())
     assert sent > 10_000
@@ -132,13 +132,13 @@ def test_socket_is_closed_to_other_users(up):
     a = up.a
     assert a.run("stat", "-c", "%a", "/run/veld/veld.sock").stdout == "660\n"
     assert a.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                 "python3", "-c", ASK, check=False).stdout.startswith("PermissionError")
+                 "/usr/bin/python3", "-c", ASK, check=False).stdout.startswith("PermissionError")
     # Even one who can open the socket is asked who they are.
     a.sh("chmod 777 /run/veld /run/veld/veld.sock")
     answer = a.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                   "python3", "-c", ASK).stdout
+                   "/usr/bin/python3", "-c", ASK).stdout
     assert " 200 " not in answer and "pubkey" not in answer
-    assert " 200 " in a.run("python3", "-c", ASK).stdout
+    assert " 200 " in a.run("/usr/bin/python3", "-c", ASK).stdout
 
 
 ASK = """
@@ -160,7 +160,7 @@ def test_strange_requests_to_the_socket_are_survived(up):
                     b"POST /v1/ping HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n{",
                     b"POST /v1/ping HTTP/1.1\r\nContent-Length: 3\r\n\r\n{{{",
                     b"GET /v1/nothing HTTP/1.1\r\n\r\n", b"DELETE /v1/status HTTP/1.1\r\n\r\n"):
-        a.run("python3", "-c", "import socket,sys\ns=socket.socket(socket.AF_UNIX)\n"
+        a.run("/usr/bin/python3", "-c", "import socket,sys\ns=socket.socket(socket.AF_UNIX)\n"
               "s.settimeout(1)\ns.connect('/run/veld/veld.sock')\n"
               "try:\n s.sendall(bytes.fromhex(sys.stdin.read()))\n s.recv(1000)\n"
               "except OSError: pass", input=request.hex())
