@@ -1,5 +1,5 @@
 /*
- * Unaligned loads and stores in a stated byte order, and rounding.
+ * Unaligned loads and stores in a stated byte order, and small arithmetic of sizes.
  *
  * Invariant: no function here reads or writes beyond the width in its name.
  * Pure; any thread.
@@ -16,6 +16,9 @@
 #define VELD_CACHE_LINE   64
 #define VELD_MIN(a, b)    ((a) < (b) ? (a) : (b))
 #define VELD_MAX(a, b)    ((a) > (b) ? (a) : (b))
+/* The struct whose `member` is at `ptr`. */
+#define VELD_CONTAINER_OF(ptr, type, member)                                                   \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define VELD_LOAD_STORE(order, bits)                                                           \
     static inline uint##bits##_t veld_load_##order##bits(const void *p)                        \

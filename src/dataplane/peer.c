@@ -47,7 +47,7 @@ int veld_peers_add(struct veld_peers *p, uint32_t id)
 
 static void reclaim(struct veld_rcu *rcu)
 {
-    peer_free(caa_container_of(rcu, struct veld_peer, rcu));
+    peer_free(VELD_CONTAINER_OF(rcu, struct veld_peer, rcu));
 }
 
 void veld_peers_remove(struct veld_peers *p, struct veld_peer *peer)
@@ -72,7 +72,7 @@ struct veld_peer *veld_peers_find(const struct veld_peers *p, struct veld_peer_r
 
 static void reclaim_path(struct veld_rcu *rcu)
 {
-    free(caa_container_of(rcu, struct veld_path, rcu));
+    free(VELD_CONTAINER_OF(rcu, struct veld_path, rcu));
 }
 
 void veld_peer_set_path(struct veld_peer *peer, struct veld_path *path)

@@ -1,5 +1,7 @@
 #include "dataplane/rcu.h"
 
+#include "base/bytes.h"
+
 #include <pthread.h>
 #include <stddef.h>
 
@@ -65,7 +67,7 @@ static size_t pending;
 
 static void run(struct rcu_head *head)
 {
-    struct veld_rcu *r = caa_container_of(head, struct veld_rcu, head);
+    struct veld_rcu *r = VELD_CONTAINER_OF(head, struct veld_rcu, head);
     RECLAIM_BEGINS();
     r->reclaim(r);
     pthread_mutex_lock(&lock);

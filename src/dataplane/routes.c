@@ -159,7 +159,7 @@ void veld_routes_free(struct veld_routes *r)
 
 static void reclaim(struct veld_rcu *rcu)
 {
-    veld_routes_free(caa_container_of(rcu, struct veld_routes, rcu));
+    veld_routes_free(VELD_CONTAINER_OF(rcu, struct veld_routes, rcu));
 }
 
 void veld_routes_retire(struct veld_routes *r)

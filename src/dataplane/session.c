@@ -49,7 +49,7 @@ void veld_session_free(struct veld_session *s)
 
 static void reclaim(struct veld_rcu *rcu)
 {
-    veld_session_free(caa_container_of(rcu, struct veld_session, rcu));
+    veld_session_free(VELD_CONTAINER_OF(rcu, struct veld_session, rcu));
 }
 
 void veld_session_retire(struct veld_session *s)
