@@ -1,11 +1,9 @@
 /*
- * Calls that control makes: pings asked for over the local API; peers called
- * after a start, so that their traffic does not wait for the old session to time
- * out; and live peers after an address change, so that they learn the new one.
+ * Calls that control makes on its own: peers after a start, so that their
+ * traffic does not wait for the old session to time out; and live peers after an
+ * address change, so that they learn the new one.
  */
 #include "control/control_impl.h"
-
-#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,106 +11,12 @@
 #define CALLS_PER_TICK  20   /* every 10 ms: a handshake costs about 0.1 ms */
 #define CALLED_AT_START 1000 /* configured peers that were no part of the last run */
 
-/* ---- Pings ---- */
-
-/* By name, full name, address or public key, as people would type it. */
-static bool find_peer(const struct veld_control *c, const char *text, uint32_t *id)
-{
-    struct veld_ip ip = {0};
-    uint8_t pub[32];
-    bool is_ip = veld_ip_parse(text, &ip) == 0, is_key = veld_pubkey_parse(text, pub) == 0;
-    size_t len = strlen(text);
-    static const char suffix[] = "." VELD_DNS_DOMAIN;
-    if (len > sizeof suffix - 1 &&
-        g_ascii_strcasecmp(text + len - (sizeof suffix - 1), suffix) == 0)
-        len -= sizeof suffix - 1;
-    for (size_t i = 0; i < c->config->n_peers; i++) {
-        const struct veld_config_peer *p = &c->config->peers[i];
-        bool hit =
-            strlen(p->name) == len && len > 0 && g_ascii_strncasecmp(p->name, text, len) == 0;
-        hit |= is_key && memcmp(p->pub, pub, sizeof pub) == 0;
-        for (size_t a = 0; is_ip && a < p->n_addrs; a++)
-            hit |= veld_ip_equal(&p->addrs[a], &ip);
-        if (hit) {
-            *id = c->by_config[i];
-            return true;
-        }
-    }
-    return false;
-}
-
-int veld_control_ping(void *ctx, const char *peer, struct veld_api_request *req,
-                      struct veld_diag *diag)
-{
-    struct veld_control *c = ctx;
-    uint32_t id;
-    if (!find_peer(c, peer, &id))
-        return veld_fail(diag, VELD_E_NOENT, "no peer is called %s; 'veld peers' lists them",
-                         peer);
-    for (size_t i = 0; i < PINGS_MAX; i++) {
-        if (c->pings[i].request)
-            continue;
-        c->pings[i] = (struct control_ping){
-            .request = req,
-            .peer = id,
-            .deadline_ns = veld_clock_mono_ns() + PING_TIMEOUT_S * VELD_NS_PER_S,
-        };
-        veld_control_step(c, &(struct veld_event){.type = VELD_EV_PING, .peer = id});
-        return 0;
-    }
-    return veld_fail(diag, VELD_E_FULL, "%d pings are waiting already; try again", PINGS_MAX);
-}
-
-static void answer(struct control_ping *ping, unsigned http_status, json_t *body)
-{
-    struct veld_api_request *request = ping->request;
-    ping->request = NULL;
-    veld_api_reply(request, http_status, body);
-}
-
-void veld_control_on_pong(struct veld_control *c, const struct veld_action *pong)
-{
-    char name[64], at[VELD_ENDPOINT_STRLEN], ip[VELD_IP_STRLEN];
-    const struct veld_config_peer *peer = &c->config->peers[c->peers[pong->peer].config_index];
-    for (size_t i = 0; i < PINGS_MAX; i++) {
-        if (!c->pings[i].request || c->pings[i].peer != pong->peer)
-            continue;
-        answer(&c->pings[i], 200,
-               json_pack("{s:s, s:s, s:o, s:I}", "name",
-                         veld_control_peer_name(c, pong->peer, name), "ip",
-                         veld_ip_format(&peer->addrs[0], ip), "path",
-                         json_sprintf("direct %s", veld_endpoint_format(&pong->to, at)),
-                         "rtt_us", (json_int_t)((pong->rtt_ns + 500) / VELD_NS_PER_US)));
-    }
-}
-
-void veld_control_expire_pings(struct veld_control *c, uint64_t now_ns)
-{
-    for (size_t i = 0; i < PINGS_MAX; i++) {
-        if (!c->pings[i].request || c->pings[i].deadline_ns > now_ns)
-            continue;
-        char name[64];
-        struct veld_peer_info info;
-        bool reachable = veld_engine_peer_get(c->engine, c->pings[i].peer, &info) == 0 &&
-                         info.endpoint.ip.family;
-        answer(&c->pings[i], 504,
-               json_pack("{s:o}", "error",
-                         json_sprintf(reachable
-                                          ? "no answer from %s within %d s"
-                                          : "%s has no known endpoint yet; it must call this "
-                                            "machine first, or give its endpoint in the "
-                                            "config (%d s waited)",
-                                      veld_control_peer_name(c, c->pings[i].peer, name),
-                                      PING_TIMEOUT_S)));
-    }
-}
-
 /* ---- Peers to call after a start ---- */
 
 static void adopt_endpoint(struct veld_control *c, uint32_t id,
                            const struct veld_state_endpoint *last)
 {
-    const struct veld_config_peer *peer = &c->config->peers[c->peers[id].config_index];
+    const struct veld_config_peer *peer = veld_control_peer_config(c, id);
     c->to_call[c->n_to_call++] = id;
     if (peer->endpoint.ip.family)
         return; /* what the config says comes first */

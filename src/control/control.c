@@ -13,8 +13,7 @@
 
 #define ACTIVITY_EVERY_MS 500 /* keepalive and rekey times are whole seconds */
 #define CALLS_EVERY_MS    10
-#define SAVE_AFTER_MS     100 /* a killed daemon should remember who it talked to */
-#define WORKERS_DEFAULT   4   /* at most; more on request */
+#define WORKERS_DEFAULT   4 /* at most; more on request */
 #define TX_QUEUE_LEN      4096
 #define GSO_MAX_SIZE      61440 /* one super-packet fits one UDP_SEGMENT send */
 
@@ -36,22 +35,8 @@ static gboolean on_activity_tick(gpointer data)
 {
     struct veld_control *c = data;
     veld_control_feed_activity(c);
-    veld_control_expire_pings(c, veld_clock_mono_ns());
+    veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_save_due(gpointer data)
-{
-    struct veld_control *c = data;
-    c->save_source = 0;
-    veld_control_save_endpoints(c);
-    return G_SOURCE_REMOVE;
-}
-
-void veld_control_save_soon(struct veld_control *c)
-{
-    if (!c->save_source)
-        c->save_source = g_timeout_add(SAVE_AFTER_MS, on_save_due, c);
 }
 
 static gboolean on_calls_tick(gpointer data)
@@ -71,6 +56,20 @@ static gboolean on_stop_signal(gpointer data)
 static void on_down(void *ctx)
 {
     on_stop_signal(ctx);
+}
+
+static int on_ping(void *ctx, const char *peer, struct veld_api_request *req,
+                   struct veld_diag *diag)
+{
+    struct veld_control *c = ctx;
+    uint32_t id;
+    if (!veld_control_peer_find(c, peer, &id))
+        return veld_fail(diag, VELD_E_NOENT, "no peer is called %s; 'veld peers' lists them",
+                         peer);
+    int rc = veld_pings_add(c, id, req, diag);
+    if (rc == 0)
+        veld_control_step(c, &(struct veld_event){.type = VELD_EV_PING, .peer = id});
+    return rc;
 }
 
 static const char *own_pubkey(void *ctx)
@@ -325,7 +324,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
     struct veld_api_ops ops = {.ctx = c,
                                .status = veld_control_status,
                                .pubkey = own_pubkey,
-                               .ping = veld_control_ping,
+                               .ping = on_ping,
                                .down = on_down};
     int rc;
     if ((rc = veld_journal_open(&c->journal, veld_state_dir(c->state), diag)) < 0 ||
@@ -398,7 +397,7 @@ void veld_control_close(struct veld_control *c)
     }
     veld_resolver_undo(c->resolver);
     veld_dns_server_stop(c->dns);
-    veld_control_expire_pings(c, UINT64_MAX);
+    veld_pings_expire(c, UINT64_MAX);
     veld_api_stop(c->api);
     if (c->dataplane)
         veld_dataplane_stop(c->dataplane);

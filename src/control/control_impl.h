@@ -3,9 +3,13 @@
  * between them. Nobody else includes it.
  *
  *   control.c   start order, stop order, the main loop's sources
+ *   calls.c     peers called after a start or an address change
  *   driver.c    engine actions carried out, dataplane events fed to the engine
- *   calls.c     pings that wait for their pong; peers to call after a start
+ *   pings.c     pings that wait for their pong
+ *   peers.c     configured peers by what people type
  *   report.c    the status document and health
+ *
+ * Each uses only those below it.
  */
 #ifndef VELD_CONTROL_CONTROL_IMPL_H
 #define VELD_CONTROL_CONTROL_IMPL_H
@@ -72,8 +76,18 @@ struct veld_control {
     size_t n_sources;
 };
 
-/* control.c */
-void veld_control_save_soon(struct veld_control *c);
+/* peers.c */
+const struct veld_config_peer *veld_control_peer_config(const struct veld_control *c,
+                                                        uint32_t id);
+const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64]);
+/* By name, full name, address or public key, as people type it. */
+bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
+
+/* pings.c */
+VELD_MUST_USE int veld_pings_add(struct veld_control *c, uint32_t peer,
+                                 struct veld_api_request *req, struct veld_diag *diag);
+void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong);
+void veld_pings_expire(struct veld_control *c, uint64_t now_ns);
 
 /* driver.c */
 void veld_control_step(struct veld_control *c, const struct veld_event *ev);
@@ -81,13 +95,8 @@ void veld_control_take_events(struct veld_control *c);
 void veld_control_run_timers(struct veld_control *c);
 void veld_control_feed_activity(struct veld_control *c);
 void veld_control_save_endpoints(struct veld_control *c);
-const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64]);
 
 /* calls.c */
-int veld_control_ping(void *ctx, const char *peer, struct veld_api_request *req,
-                      struct veld_diag *diag);
-void veld_control_on_pong(struct veld_control *c, const struct veld_action *pong);
-void veld_control_expire_pings(struct veld_control *c, uint64_t now_ns);
 VELD_MUST_USE int veld_control_plan_calls(struct veld_control *c);
 void veld_control_call_some(struct veld_control *c);
 /* This machine's addresses changed: show every live peer where we are now. */

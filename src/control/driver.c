@@ -13,15 +13,40 @@
 #include <string.h>
 
 #define EVENTS_PER_WAKE 256 /* then the main loop's other sources have their turn */
+#define SAVE_AFTER_MS   100 /* a killed daemon should remember who it talked to */
 
-const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64])
+/* ---- Where peers are, for the next run ---- */
+
+void veld_control_save_endpoints(struct veld_control *c)
 {
-    const struct veld_config_peer *peer = &c->config->peers[c->peers[id].config_index];
-    if (peer->name[0])
-        snprintf(out, 64, "%s", peer->name);
-    else
-        veld_ip_format(&peer->addrs[0], out);
-    return out;
+    struct veld_state_endpoint *list = calloc(c->n_live + 1, sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; list && i < c->n_live; i++) {
+        struct veld_peer_info info;
+        if (veld_engine_peer_get(c->engine, c->live[i], &info) < 0 || !info.endpoint.ip.family)
+            continue;
+        memcpy(list[n].pub, info.pub, sizeof list[n].pub);
+        list[n++].endpoint = info.endpoint;
+    }
+    int rc = list ? veld_state_endpoints_store(c->state, list, n) : VELD_E_NOMEM;
+    free(list);
+    if (rc < 0)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
+                         "cannot remember where peers are: %s", veld_strerror(rc));
+}
+
+static gboolean on_save_due(gpointer data)
+{
+    struct veld_control *c = data;
+    c->save_source = 0;
+    veld_control_save_endpoints(c);
+    return G_SOURCE_REMOVE;
+}
+
+static void save_soon(struct veld_control *c)
+{
+    if (!c->save_source)
+        c->save_source = g_timeout_add(SAVE_AFTER_MS, on_save_due, c);
 }
 
 /* ---- Actions ---- */
@@ -98,7 +123,7 @@ static void use(struct veld_control *c, const struct veld_action *a)
                          veld_strerror(rc));
         return;
     }
-    veld_control_save_soon(c);
+    save_soon(c);
     if (peer->connected)
         return;
     peer->connected = true;
@@ -131,7 +156,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
         veld_info("%s: moved to %s", veld_control_peer_name(c, a->peer, name),
                   veld_endpoint_format(&a->to, at));
     peer->endpoint = a->to;
-    veld_control_save_soon(c);
+    save_soon(c);
 }
 
 static void gave_up(struct veld_control *c, const struct veld_action *a)
@@ -154,7 +179,7 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
     case VELD_ACT_SEND_MESSAGE: send_message(c, a); break;
     case VELD_ACT_SET_ENDPOINT: set_endpoint(c, a); break;
     case VELD_ACT_GAVE_UP: gave_up(c, a); break;
-    case VELD_ACT_PONG: veld_control_on_pong(c, a); break;
+    case VELD_ACT_PONG: veld_pings_on_pong(c, a); break;
     }
 }
 
@@ -252,22 +277,4 @@ void veld_control_feed_activity(struct veld_control *c)
         step(c, &ev);
     }
     rearm_timer(c);
-}
-
-void veld_control_save_endpoints(struct veld_control *c)
-{
-    struct veld_state_endpoint *list = calloc(c->n_live + 1, sizeof *list);
-    size_t n = 0;
-    for (size_t i = 0; list && i < c->n_live; i++) {
-        struct veld_peer_info info;
-        if (veld_engine_peer_get(c->engine, c->live[i], &info) < 0 || !info.endpoint.ip.family)
-            continue;
-        memcpy(list[n].pub, info.pub, sizeof list[n].pub);
-        list[n++].endpoint = info.endpoint;
-    }
-    int rc = list ? veld_state_endpoints_store(c->state, list, n) : VELD_E_NOMEM;
-    free(list);
-    if (rc < 0)
-        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
-                         "cannot remember where peers are: %s", veld_strerror(rc));
 }

@@ -1,0 +1,65 @@
+/*
+ * Pings asked for over the local API that wait for their pong: a bounded table.
+ * Each request is answered exactly once, by a pong or by its time.
+ */
+#include "control/control_impl.h"
+
+int veld_pings_add(struct veld_control *c, uint32_t peer, struct veld_api_request *req,
+                   struct veld_diag *diag)
+{
+    for (size_t i = 0; i < PINGS_MAX; i++) {
+        if (c->pings[i].request)
+            continue;
+        c->pings[i] = (struct control_ping){
+            .request = req,
+            .peer = peer,
+            .deadline_ns = veld_clock_mono_ns() + PING_TIMEOUT_S * VELD_NS_PER_S,
+        };
+        return 0;
+    }
+    return veld_fail(diag, VELD_E_FULL, "%d pings are waiting already; try again", PINGS_MAX);
+}
+
+static void answer(struct control_ping *ping, unsigned http_status, json_t *body)
+{
+    struct veld_api_request *request = ping->request;
+    ping->request = NULL;
+    veld_api_reply(request, http_status, body);
+}
+
+void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong)
+{
+    char name[64], at[VELD_ENDPOINT_STRLEN], ip[VELD_IP_STRLEN];
+    const struct veld_config_peer *peer = veld_control_peer_config(c, pong->peer);
+    for (size_t i = 0; i < PINGS_MAX; i++) {
+        if (!c->pings[i].request || c->pings[i].peer != pong->peer)
+            continue;
+        answer(&c->pings[i], 200,
+               json_pack("{s:s, s:s, s:o, s:I}", "name",
+                         veld_control_peer_name(c, pong->peer, name), "ip",
+                         veld_ip_format(&peer->addrs[0], ip), "path",
+                         json_sprintf("direct %s", veld_endpoint_format(&pong->to, at)),
+                         "rtt_us", (json_int_t)((pong->rtt_ns + 500) / VELD_NS_PER_US)));
+    }
+}
+
+void veld_pings_expire(struct veld_control *c, uint64_t now_ns)
+{
+    for (size_t i = 0; i < PINGS_MAX; i++) {
+        if (!c->pings[i].request || c->pings[i].deadline_ns > now_ns)
+            continue;
+        char name[64];
+        struct veld_peer_info info;
+        bool reachable = veld_engine_peer_get(c->engine, c->pings[i].peer, &info) == 0 &&
+                         info.endpoint.ip.family;
+        answer(&c->pings[i], 504,
+               json_pack("{s:o}", "error",
+                         json_sprintf(reachable
+                                          ? "no answer from %s within %d s"
+                                          : "%s has no known endpoint yet; it must call this "
+                                            "machine first, or give its endpoint in the "
+                                            "config (%d s waited)",
+                                      veld_control_peer_name(c, c->pings[i].peer, name),
+                                      PING_TIMEOUT_S)));
+    }
+}
