@@ -241,7 +241,7 @@ static int configure(struct veld_netif *n, const struct veld_netif_config *cfg,
                      struct veld_diag *diag)
 {
     struct addresses addresses = {
-        .ifindex = n->ifindex, .cfg = cfg, .present = g_new0(bool, cfg->n_addrs)};
+        .ifindex = n->ifindex, .cfg = cfg, .present = g_new0(bool, cfg->n_addrs + 1)};
     struct veld_routes routes;
     int rc = nl_connect(n->sock, NETLINK_ROUTE);
     if (rc < 0)
