@@ -98,6 +98,13 @@ Test(engine_handshake, initiation_caught_and_sent_from_elsewhere_moves_and_ends_
     pair_free(&p);
 }
 
+static void resign(struct pair *p, struct veld_action *msg, const struct side *receiver)
+{
+    struct veld_cookie_jar jar;
+    veld_cookie_jar_init(&jar, receiver->identity->pub);
+    veld_cookie_sign(&jar, msg->bytes, msg->len, p->now.mono_ns);
+}
+
 Test(engine_handshake, response_is_found_by_index_from_whatever_address)
 {
     struct pair p;
@@ -108,9 +115,7 @@ Test(engine_handshake, response_is_found_by_index_from_whatever_address)
     struct veld_action response = must(&p.b, VELD_ACT_SEND), wrong = response;
 
     wrong.bytes[4] ^= 1; /* another index: mac1 must be made right again for the test's sake */
-    struct veld_cookie_jar jar;
-    veld_cookie_jar_init(&jar, p.a.identity->pub);
-    veld_cookie_sign(&jar, wrong.bytes, wrong.len, p.now.mono_ns);
+    resign(&p, &wrong, &p.a);
     cr_assert_eq(deliver(&p, &p.b, &p.a, &wrong), DROPPED(INDEX));
 
     struct veld_endpoint elsewhere = ep("[2001:db8::7]:7");
@@ -118,6 +123,28 @@ Test(engine_handshake, response_is_found_by_index_from_whatever_address)
     cr_assert_not_null(action(&p.a, VELD_ACT_USE));
     cr_assert(endpoint_is(&p.a, &p.b.address), "the address the initiation reached");
     cr_assert_eq(deliver(&p, &p.b, &p.a, &response), DROPPED(INDEX), "once only");
+    pair_free(&p);
+}
+
+Test(engine_handshake, answers_carry_the_index_of_the_handshake_not_of_a_session)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    advance_ms(&p, 1000);
+    on_session(&p, &p.a, VELD_EV_REKEY_DUE, m.initiator_index, &p.b.address);
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    deliver_from(&p, &p.b, &initiation, &p.a.address, true);
+    struct veld_action reply = must(&p.b, VELD_ACT_SEND), wrong = reply;
+    veld_store_be32(wrong.bytes + 4, m.initiator_index);
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &wrong), DROPPED(COOKIE));
+    deliver(&p, &p.a, &p.b, &initiation);
+    struct veld_action response = must(&p.b, VELD_ACT_SEND);
+    wrong = response;
+    veld_store_be32(wrong.bytes + 4, m.initiator_index);
+    resign(&p, &wrong, &p.a);
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &wrong), DROPPED(INDEX));
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &response), 0);
     pair_free(&p);
 }
 
@@ -148,9 +175,7 @@ static void deliver_forgeries(struct pair *p, struct side *from, struct side *to
     for (unsigned byte = VELD_NOISE_OFFSET; byte < good->len - 32u; byte++) {
         struct veld_action bad = *good;
         bad.bytes[byte] ^= 0x40;
-        struct veld_cookie_jar jar;
-        veld_cookie_jar_init(&jar, to->identity->pub);
-        veld_cookie_sign(&jar, bad.bytes, bad.len, p->now.mono_ns);
+        resign(p, &bad, to);
         cr_assert_eq(deliver(p, from, to, &bad), expected, "byte %u", byte);
         cr_assert_eq(to->out.n, 0);
     }
