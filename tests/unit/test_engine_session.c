@@ -344,6 +344,27 @@ Test(engine_session, a_session_the_peer_does_not_have_is_replaced_while_another_
     pair_free(&p);
 }
 
+Test(engine_session, answers_on_another_session_than_asked_are_noticed)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    on_session(&p, &p.b, VELD_EV_REKEY_DUE, m.responder_index, &p.a.address);
+    struct veld_action initiation = must(&p.b, VELD_ACT_SEND);
+    advance_ms(&p, 50);
+    deliver(&p, &p.b, &p.a, &initiation);
+    struct veld_action response = must(&p.a, VELD_ACT_SEND);
+    deliver(&p, &p.a, &p.b, &response);
+    struct veld_action ping = must(&p.b, VELD_ACT_SEND_MESSAGE);
+    /* a answers on the old session, on which b has heard it before. */
+    advance_ms(&p, 50);
+    ping.bytes[0] = VELD_MSG_PONG;
+    message(&p, &p.b, m.responder_index, &p.a.address, ping.bytes, ping.len);
+    uint64_t sent = run_timers(&p, &p.b, 20000);
+    cr_assert_gt(sent, 0);
+    pair_free(&p);
+}
+
 Test(engine_session, a_wish_for_a_session_that_is_there_starts_nothing)
 {
     struct pair p;

@@ -26,7 +26,7 @@ struct veld_engine_session {
     bool yields;           /* `next` only: when confirmed it does not become current */
     uint64_t initiated_ns; /* initiator: when the initiation left */
     uint64_t born_ns;      /* when its keys came to be here */
-    uint64_t heard_ns;     /* first datagram on it; 0: none yet */
+    uint64_t heard_ns;     /* when we were last told of a datagram on it; 0: never */
     uint64_t reject_at_ns;
 };
 

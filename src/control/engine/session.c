@@ -142,8 +142,7 @@ void veld_session_heard(struct veld_step *s, struct veld_engine_peer *p,
 {
     p->heard_ns = s->now.mono_ns;
     p->offline = false;
-    if (!session->heard_ns)
-        session->heard_ns = s->now.mono_ns;
+    session->heard_ns = s->now.mono_ns;
     if (session == &p->next)
         confirm(s, p, from);
 }
