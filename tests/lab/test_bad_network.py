@@ -90,9 +90,8 @@ def test_altered_datagrams_are_dropped(path, how, reasons):
 
     def counted():
         now = pair.b.status()["drops"]
-        return {r for r in now if now[r] > before[r]}, sum(now[r] - before[r] for r in reasons)
-    eventually(lambda: counted()[1] >= sent, f"{sent} altered datagrams counted: {counted()}")
-    assert pair.b.drops("bad_tag") > before["bad_tag"]
+        return sum(now[r] - before[r] for r in reasons)
+    eventually(lambda: counted() >= sent, f"{sent} altered datagrams counted: {counted()}")
     assert pair.b.peer("machine-a")["rx_packets"] == received, "none is delivered"
     # The window did not move for a forgery: the true ones are still welcome.
     shim("set", "loss", 0)

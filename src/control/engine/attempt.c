@@ -103,7 +103,18 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
     p->offline = false;
     p->attempts = 0;
     p->attempt_started_ns = p->send_due_ns = s->now.mono_ns;
-    p->cookie_retried = false;
+    p->cookie_retried = p->hurried = false;
+    return step_attempt(s, p);
+}
+
+int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (!p->attempting)
+        return veld_attempt_start(s, p);
+    if (p->hurried || !p->handshake ||
+        veld_ns_since(s->now.mono_ns, p->handshake->sent_ns) < VELD_HURRY_GAP_NS)
+        return 0;
+    p->hurried = true;
     return step_attempt(s, p);
 }
 

@@ -214,7 +214,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     veld_step_touch(s, p);
     switch (ev->type) {
     case VELD_EV_NEED_SESSION:
-        return veld_slot_used(&p->current) ? 0 : veld_attempt_start(s, p);
+        return veld_slot_used(&p->current) ? 0 : veld_attempt_wanted(s, p);
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
     case VELD_EV_GOODBYE: goodbye(s, p); return 0;

@@ -33,6 +33,8 @@
 /* Longer than an initiation can be outstanding: see holds_off in attempt.c. */
 #define VELD_HOLD_OFF_NS                                                                       \
     (VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + VELD_JITTER_NS + 200 * VELD_NS_PER_MS)
+/* An initiation that somebody waits for leaves this long after the last one at the earliest. */
+#define VELD_HURRY_GAP_NS (100 * VELD_NS_PER_MS)
 /* How long an asked-for ping waits for a session, and then for its pong. */
 #define VELD_PING_TIMEOUT_NS (10 * VELD_NS_PER_S)
 
@@ -90,6 +92,12 @@ void veld_step_keepalive(struct veld_step *s, struct veld_engine_peer *p);
 
 /* Begin an attempt, unless one is under way. VELD_E_NOMEM, VELD_E_FULL. */
 int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p);
+/*
+ * Somebody waits for a session. An attempt that began without anybody (a call
+ * after the start) may have met a peer that was not up yet, so once in an
+ * attempt the next initiation leaves now, unless one has just left.
+ */
+int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p);
 /* `handshake_at_ns` has come. */
 int veld_attempt_due(struct veld_step *s, struct veld_engine_peer *p);
 /* A cookie came: send again with it, once. */

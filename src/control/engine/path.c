@@ -118,7 +118,7 @@ int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
         return 0;
     }
     p->ping_wanted_until_ns = s->now.mono_ns + VELD_PING_TIMEOUT_NS;
-    return veld_attempt_start(s, p);
+    return veld_attempt_wanted(s, p);
 }
 
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p)

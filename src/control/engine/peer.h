@@ -68,7 +68,7 @@ struct veld_engine_peer {
 
     /* Our attempt to make a session */
     struct veld_engine_handshake *handshake; /* NULL: no initiation is unanswered */
-    bool attempting, offline, cookie_retried;
+    bool attempting, offline, cookie_retried, hurried;
     uint32_t attempts;
     uint64_t attempt_started_ns;
     uint64_t send_due_ns; /* since when the next initiation could have left */
