@@ -1,7 +1,7 @@
 #include "control/control_impl.h"
 
 #include "base/log.h"
-#include "control/privileges.h"
+#include "control/host/privileges.h"
 #include "crypto/primitives.h"
 
 #include <glib-unix.h>

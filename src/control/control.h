@@ -9,7 +9,7 @@
 #define VELD_CONTROL_CONTROL_H
 
 #include "base/err.h"
-#include "control/config.h"
+#include "control/config/config.h"
 #include "control/state.h"
 
 struct veld_control;

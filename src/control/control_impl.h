@@ -14,14 +14,14 @@
 #ifndef VELD_CONTROL_CONTROL_IMPL_H
 #define VELD_CONTROL_CONTROL_IMPL_H
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/control.h"
-#include "control/dns.h"
+#include "control/names/dns.h"
 #include "control/engine/engine.h"
-#include "control/journal.h"
-#include "control/netif.h"
-#include "control/netif_watch.h"
-#include "control/resolver.h"
+#include "control/host/journal.h"
+#include "control/host/netif.h"
+#include "control/host/netif_watch.h"
+#include "control/names/resolver.h"
 #include "dataplane/dataplane.h"
 
 #include <glib.h>

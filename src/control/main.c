@@ -4,10 +4,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
-#include "control/background.h"
-#include "control/config.h"
+#include "control/host/background.h"
+#include "control/config/config.h"
 #include "control/control.h"
-#include "control/privileges.h"
+#include "control/host/privileges.h"
 #include "control/state.h"
 #include "crypto/primitives.h"
 

@@ -2,7 +2,7 @@
  * What the daemon says about itself: gathered here, shaped by status.c.
  */
 #include "control/control_impl.h"
-#include "control/status.h"
+#include "control/api/status.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* Routing and argument checks: "METHOD URL\n", then the body. */
-#include "control/api.h"
+#include "control/api/api.h"
 
 #include <stdint.h>
 #include <stdio.h>

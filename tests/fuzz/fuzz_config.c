@@ -1,5 +1,5 @@
 /* The config reader on any bytes: it loads, or says one sentence, and leaks nothing. */
-#include "control/config.h"
+#include "control/config/config.h"
 #include "crypto/primitives.h"
 
 #include <stdint.h>

@@ -2,7 +2,7 @@
  * Any bytes as a DNS query: an answer is a whole message within its limit, to
  * that query, and never denies a name outside "veld".
  */
-#include "control/dns.h"
+#include "control/names/dns.h"
 
 #include <ldns/ldns.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "control/api.h"
+#include "control/api/api.h"
 
 #include "base/bytes.h"
 #include "base/clock.h"

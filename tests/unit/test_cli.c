@@ -3,8 +3,8 @@
  * this test, which serves a made-up daemon.
  */
 #include "base/bytes.h"
-#include "control/api.h"
-#include "control/status.h"
+#include "control/api/api.h"
+#include "control/api/status.h"
 
 #include <criterion/criterion.h>
 #include <glib.h>

@@ -1,5 +1,5 @@
 #include "base/bytes.h"
-#include "control/dns.h"
+#include "control/names/dns.h"
 
 #include <criterion/criterion.h>
 #include <ldns/ldns.h>

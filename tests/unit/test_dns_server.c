@@ -1,7 +1,7 @@
 /* Over real sockets, in a network namespace of the test's own. */
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "control/dns.h"
+#include "control/names/dns.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

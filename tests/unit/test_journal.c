@@ -1,5 +1,5 @@
 #include "base/file.h"
-#include "control/journal.h"
+#include "control/host/journal.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

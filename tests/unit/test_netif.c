@@ -2,7 +2,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "control/netif.h"
+#include "control/host/netif.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Against a resolved of the test's own, on a bus of the test's own. */
 #include "base/clock.h"
-#include "control/resolved.h"
+#include "control/names/resolved.h"
 
 #include <criterion/criterion.h>
 #include <gio/gio.h>

@@ -1,7 +1,7 @@
 /* Files in a directory of the test's own, never those of the system. */
 #include "base/bytes.h"
 #include "base/file.h"
-#include "control/resolver.h"
+#include "control/names/resolver.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "control/background.h"
+#include "control/host/background.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "control/config_read.h"
+#include "control/config/config_read.h"
 
 #include "crypto/secret_file.h"
 

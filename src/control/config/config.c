@@ -1,7 +1,7 @@
-#include "control/config.h"
+#include "control/config/config.h"
 
 #include "base/file.h"
-#include "control/config_read.h"
+#include "control/config/config_read.h"
 #include "crypto/primitives.h"
 
 #include <ctype.h>

@@ -1,6 +1,6 @@
-#include "control/netif_watch.h"
+#include "control/host/netif_watch.h"
 
-#include "control/rtnl.h"
+#include "control/host/rtnl.h"
 
 #include <glib-unix.h>
 #include <linux/rtnetlink.h>

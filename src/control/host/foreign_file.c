@@ -1,4 +1,4 @@
-#include "control/foreign_file.h"
+#include "control/host/foreign_file.h"
 
 #include "base/file.h"
 

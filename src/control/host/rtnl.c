@@ -1,4 +1,4 @@
-#include "control/rtnl.h"
+#include "control/host/rtnl.h"
 
 #include <linux/rtnetlink.h>
 #include <netlink/socket.h>

@@ -1,4 +1,4 @@
-#include "control/dns.h"
+#include "control/names/dns.h"
 
 #include "base/bytes.h"
 #include "base/log.h"

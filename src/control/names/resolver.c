@@ -1,8 +1,8 @@
-#include "control/resolver.h"
+#include "control/names/resolver.h"
 
 #include "base/file.h"
 #include "base/log.h"
-#include "control/resolved.h"
+#include "control/names/resolved.h"
 
 #include <glib.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
-#include "control/resolved.h"
+#include "control/names/resolved.h"
 
-#include "control/dns.h"
+#include "control/names/dns.h"
 
 #include <gio/gio.h>
 #include <stdbool.h>

@@ -8,7 +8,7 @@
 #ifndef VELD_CONTROL_STATUS_H
 #define VELD_CONTROL_STATUS_H
 
-#include "control/config.h"
+#include "control/config/config.h"
 #include "control/engine/engine.h"
 #include "dataplane/dataplane.h"
 

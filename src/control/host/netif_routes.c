@@ -1,6 +1,6 @@
-#include "control/netif_routes.h"
+#include "control/host/netif_routes.h"
 
-#include "control/rtnl.h"
+#include "control/host/rtnl.h"
 
 #include <linux/rtnetlink.h>
 #include <stdio.h>

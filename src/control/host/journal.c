@@ -1,8 +1,8 @@
-#include "control/journal.h"
+#include "control/host/journal.h"
 
 #include "base/file.h"
 #include "base/log.h"
-#include "control/foreign_file.h"
+#include "control/host/foreign_file.h"
 
 #include <errno.h>
 #include <glib.h>

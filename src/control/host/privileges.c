@@ -1,4 +1,4 @@
-#include "control/privileges.h"
+#include "control/host/privileges.h"
 
 #include "base/bytes.h"
 

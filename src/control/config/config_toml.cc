@@ -1,4 +1,4 @@
-#include "control/config_toml.h"
+#include "control/config/config_toml.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -17,8 +17,8 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "control/config.h"
-#include "control/journal.h"
+#include "control/config/config.h"
+#include "control/host/journal.h"
 
 struct veld_resolver;
 

@@ -1,7 +1,7 @@
-#include "control/api.h"
+#include "control/api/api.h"
 
 #include "base/log.h"
-#include "control/api_socket.h"
+#include "control/api/api_socket.h"
 
 #include <glib.h>
 #include <limits.h>

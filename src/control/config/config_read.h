@@ -8,8 +8,8 @@
 #ifndef VELD_CONTROL_CONFIG_READ_H
 #define VELD_CONTROL_CONFIG_READ_H
 
-#include "control/config.h"
-#include "control/config_toml.h"
+#include "control/config/config.h"
+#include "control/config/config_toml.h"
 
 /* Where a peer's values stand in the file; NULL when not given. */
 struct veld_config_source {

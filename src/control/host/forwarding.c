@@ -1,6 +1,6 @@
 #include "base/file.h"
 #include "base/log.h"
-#include "control/netif.h"
+#include "control/host/netif.h"
 
 struct family {
     uint8_t number; /* as in veld_ip */

@@ -1,4 +1,4 @@
-#include "control/api_socket.h"
+#include "control/api/api_socket.h"
 
 #include "base/file.h"
 #include "base/log.h"

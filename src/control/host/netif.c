@@ -1,9 +1,9 @@
-#include "control/netif.h"
+#include "control/host/netif.h"
 
 #include "base/file.h"
 #include "base/log.h"
-#include "control/netif_routes.h"
-#include "control/rtnl.h"
+#include "control/host/netif_routes.h"
+#include "control/host/rtnl.h"
 
 #include <glib.h>
 #include <linux/if_addr.h>

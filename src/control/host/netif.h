@@ -10,7 +10,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "control/journal.h"
+#include "control/host/journal.h"
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "control/status.h"
+#include "control/api/status.h"
 
 #include "base/clock.h"
 #include "crypto/identity.h"
