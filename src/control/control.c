@@ -327,14 +327,15 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
                                .ping = on_ping,
                                .down = on_down};
     int rc;
+    /* First what needs more than is kept; nothing of it starts a thread (privileges.h). */
     if ((rc = veld_journal_open(&c->journal, veld_state_dir(c->state), diag)) < 0 ||
-        (rc = open_dataplane(c, diag)) < 0 || (rc = open_engine(c, diag)) < 0 ||
-        (rc = add_peers(c, diag)) < 0 || (rc = open_netif(c, diag)) < 0 ||
-        (rc = publish_routes(c, diag)) < 0 ||
+        (rc = open_dataplane(c, diag)) < 0 ||
         (rc = veld_api_start(&c->api, o->socket_path, &ops, diag)) < 0)
         return rc;
     start_dns(c);
-    if ((rc = veld_privileges_drop(diag)) < 0)
+    if ((rc = veld_privileges_drop(diag)) < 0 || (rc = open_engine(c, diag)) < 0 ||
+        (rc = add_peers(c, diag)) < 0 || (rc = open_netif(c, diag)) < 0 ||
+        (rc = publish_routes(c, diag)) < 0)
         return rc;
     apply_resolver(c);
     add_sources(c);

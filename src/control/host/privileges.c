@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 
 #include <cap-ng.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -24,10 +25,27 @@ void veld_privileges_harden(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* How many threads this process has; 0 where /proc does not say. */
+static unsigned count_threads(void)
+{
+    unsigned n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (const struct dirent *e; tasks && (e = readdir(tasks));)
+        n += e->d_name[0] != '.';
+    if (tasks)
+        closedir(tasks);
+    return n;
+}
+
 static const unsigned kept[] = {CAP_NET_ADMIN, CAP_DAC_OVERRIDE};
 
 int veld_privileges_drop(struct veld_diag *diag)
 {
+    unsigned threads = count_threads();
+    if (threads > 1)
+        return veld_fail(diag, VELD_E_STATE,
+                         "cannot drop privileges: %u threads run already and would keep theirs",
+                         threads);
     if (capng_get_caps_process() < 0)
         return veld_fail(diag, VELD_E_PERM, "cannot read this process's capabilities");
     /* Without CAP_SETPCAP the bounding set stays as it is; no_new_privs then does its work. */

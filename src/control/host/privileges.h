@@ -14,7 +14,10 @@
 VELD_MUST_USE int veld_privileges_check(struct veld_diag *diag);
 /* Keep secrets out of core dumps and away from debuggers of the same user. */
 void veld_privileges_harden(void);
-/* Per thread in Linux: call before worker threads start, so that they inherit it. */
+/*
+ * Per thread in Linux, and inherited: call while there is no other thread, of
+ * the libraries' neither. VELD_E_STATE when there is one: it would keep all.
+ */
 VELD_MUST_USE int veld_privileges_drop(struct veld_diag *diag);
 
 #endif
