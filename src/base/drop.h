@@ -36,6 +36,7 @@
     /* outbound */                                                                             \
     X(TUN_PACKET, "bad_tun_packet", "packet from the interface is not valid IP")               \
     X(NO_ROUTE, "no_route", "no peer has this destination")                                    \
+    X(LOOP, "routing_loop", "our own datagram to a peer whose endpoint is inside the tunnel")  \
     X(NO_ENDPOINT, "no_endpoint", "the peer's address is not known yet")                       \
     X(HOLD_FULL, "hold_full", "more packets waited for a session than are kept")               \
     X(HOLD_TIMEOUT, "hold_timeout", "waited too long for a session")                           \

@@ -121,6 +121,8 @@ static int open_dataplane(struct veld_control *c, struct veld_diag *diag)
         .workers = choose_workers(c->config),
         .mtu = c->config->mtu,
         .aead = c->config->aead ? c->config->aead : "auto",
+        .addrs = c->config->addrs,
+        .n_addrs = c->config->n_addrs,
     };
     return veld_dataplane_open(&c->dataplane, &cfg, diag);
 }

@@ -10,6 +10,7 @@
 #include "dataplane/event_queue.h"
 #include "dataplane/index.h"
 #include "dataplane/io.h"
+#include "dataplane/own.h"
 #include "dataplane/peer.h"
 #include "dataplane/routes.h"
 
@@ -18,6 +19,7 @@ struct veld_tables {
     struct veld_peers peers;
     struct veld_index index;
     _Atomic(struct veld_routes *) routes; /* never NULL */
+    struct veld_own own;
 };
 
 static inline const struct veld_routes *veld_tables_routes(const struct veld_tables *t)

@@ -73,6 +73,19 @@ static int open_kernel_side(struct veld_dataplane *dp, const struct veld_datapla
     }
 }
 
+/* By what our own datagrams are known: set once the port is. */
+static void set_own(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg)
+{
+    struct veld_own *own = &dp->tables.own;
+    own->port = dp->udp.port;
+    if (veld_ip_is_unicast(&cfg->listen.ip)) { /* else whichever the kernel chooses */
+        own->addrs[own->n++] = cfg->listen.ip;
+        return;
+    }
+    for (size_t i = 0; i < cfg->n_addrs; i++)
+        own->addrs[own->n++] = cfg->addrs[i].ip;
+}
+
 static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
                     struct veld_diag *diag)
 {
@@ -86,7 +99,10 @@ static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_confi
     if (dp->event_fd < 0)
         return veld_fail(diag, VELD_E_IO, "cannot make an eventfd: %s", strerror(errno));
     rc = open_kernel_side(dp, cfg, diag);
-    return rc == 0 ? open_workers(dp, cfg, diag) : rc;
+    if (rc < 0)
+        return rc;
+    set_own(dp, cfg);
+    return open_workers(dp, cfg, diag);
 }
 
 int veld_dataplane_open(struct veld_dataplane **out, const struct veld_dataplane_config *cfg,
@@ -97,6 +113,8 @@ int veld_dataplane_open(struct veld_dataplane **out, const struct veld_dataplane
     if (cfg->mtu < VELD_MTU_MIN || cfg->mtu > VELD_MTU_MAX)
         return veld_fail(diag, VELD_E_RANGE, "mtu must be %d to %d", VELD_MTU_MIN,
                          VELD_MTU_MAX);
+    if (cfg->n_addrs > VELD_OWN_ADDRS_MAX)
+        return veld_fail(diag, VELD_E_RANGE, "at most %d addresses", VELD_OWN_ADDRS_MAX);
     struct veld_dataplane *dp = aligned_alloc(VELD_CACHE_LINE, sizeof *dp);
     if (!dp)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for the dataplane");

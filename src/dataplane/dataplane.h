@@ -29,11 +29,12 @@
 
 struct veld_dataplane;
 
-#define VELD_WORKERS_MAX  64
-#define VELD_PEERS_MAX    (1u << 20)
-#define VELD_SESSIONS_MAX (1u << 17) /* live sessions; also the width of an index's slot */
-#define VELD_MTU_MIN      1280
-#define VELD_MTU_MAX      9000
+#define VELD_WORKERS_MAX   64
+#define VELD_PEERS_MAX     (1u << 20)
+#define VELD_SESSIONS_MAX  (1u << 17) /* live sessions; also the width of an index's slot */
+#define VELD_MTU_MIN       1280
+#define VELD_MTU_MAX       9000
+#define VELD_OWN_ADDRS_MAX 16 /* of this machine inside the tunnel */
 
 struct veld_dataplane_config {
     const char *interface;       /* e.g. "veld0"; "veld%d" lets the kernel choose */
@@ -41,6 +42,9 @@ struct veld_dataplane_config {
     unsigned workers;            /* 1..VELD_WORKERS_MAX */
     unsigned mtu;
     const char *aead; /* backend name or "auto" */
+    /* This machine's addresses inside the tunnel, by which a routing loop is known. */
+    const struct veld_prefix *addrs;
+    size_t n_addrs; /* at most VELD_OWN_ADDRS_MAX */
 };
 
 /*

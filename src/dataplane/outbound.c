@@ -223,6 +223,21 @@ static void send_packet(struct veld_outbound *out, struct veld_session *session,
     }
 }
 
+/* Our own datagram: sealing it again would never end. */
+static bool is_loop(const struct veld_outbound *out, const struct veld_super *s,
+                    const struct veld_path *path)
+{
+    if (!veld_own_datagram(&out->ctx->tables->own, s->packet, s->len, &s->inner,
+                           path ? &path->endpoint : NULL))
+        return false;
+    char to[VELD_IP_STRLEN];
+    VELD_LOG_LIMITED(VELD_LOG_WARN, out->ctx->now_ns,
+                     "the way to a peer's endpoint, %s, leads into the tunnel itself: nothing "
+                     "is sent there; check the routes",
+                     veld_ip_format(&s->inner.dst, to));
+    return true;
+}
+
 void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t len)
 {
     struct veld_counters *stats = out->ctx->stats;
@@ -250,6 +265,11 @@ void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t
         drop(out, VELD_DROP_OVERSIZED, n);
         return;
     }
+    const struct veld_path *path = veld_peer_path(peer);
+    if (is_loop(out, &s, path)) {
+        drop(out, VELD_DROP_LOOP, n);
+        return;
+    }
     struct veld_session *session = veld_peer_tx(peer, out->ctx->now_ns);
     if (!session) {
         hold_packet(out, peer, &s);
@@ -257,7 +277,6 @@ void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t
     }
     if (veld_hold_may_have(&out->hold, peer->ref))
         veld_outbound_look(out); /* what waited leaves first */
-    const struct veld_path *path = veld_peer_path(peer);
     if (!path) {
         drop(out, VELD_DROP_NO_ENDPOINT, n);
         return;

@@ -4,6 +4,8 @@
       eth0 1.2.3.1     1.2.3.4 eth0      eth1 192.168.7.1    192.168.7.9 eth0
       veld0 10.0.0.1   10.0.0.2 veld0         fd07::1        fd07::9
 """
+import time
+
 import pytest
 
 from net import eventually
@@ -108,3 +110,19 @@ def test_a_source_outside_the_routes_is_dropped(lan):
     host.pings("10.0.0.1", wait=1)
     eventually(lambda: pair.a.drops("bad_inner_source") > 0, "counted")
     assert host.pings(INNER[6][0]) == 1
+
+
+@pytest.mark.parametrize("size", [56, 1390])
+def test_an_endpoint_inside_the_tunnel_makes_no_loop(pair, size):
+    """b's routes cover b's own endpoint, and nothing nearer leads there."""
+    a, b = pair.a, pair.b
+    pair.note()
+    a.sh("ip route del 1.2.3.0/24 dev eth0; ip route add default dev eth0")
+    pair.clean[a] = a.snapshot()
+    a.start(pair.config(a, [pair.entry(b, routes=["1.2.0.0/16"])]))
+    b.start(pair.config(b))
+    a.pings("10.0.0.2", size=size, wait=1)
+    eventually(lambda: a.drops("routing_loop") > 0, "counted")
+    before = a.status()["counters"]["packets_from_tun"]
+    time.sleep(1)
+    assert a.status()["counters"]["packets_from_tun"] - before < 20, "they go round no more"

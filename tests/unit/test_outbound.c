@@ -165,6 +165,24 @@ Test(outbound, drops_are_counted_by_their_reason)
     cr_assert_eq(dropped_in_all(p.a), 4);
 }
 
+/* Sealed again, it would come back for ever. */
+Test(outbound, our_own_datagram_is_a_loop)
+{
+    struct packet packet;
+    const struct shape to_b = {
+        .family = 4, .proto = IPPROTO_UDP, .payload = 100, .gso_size = 1000};
+    make_packet(&packet, &to_b);
+    const uint8_t *udp = packet.b + 20;
+    p.a->tables.own = (struct veld_own){.port = veld_load_be16(udp), .n = 1};
+    p.a->tables.own.addrs[0].family = 4;
+    memcpy(p.a->tables.own.addrs[0].b, packet.b + 12, 4);
+    give_tun(p.a, &packet.vh, packet.b, packet.len);
+    veld_outbound_flush(p.a->out);
+    cr_assert_eq(p.a->n_sent, 0);
+    cr_assert_eq(dropped(p.a, VELD_DROP_LOOP), 1);
+    cr_assert_eq(dropped_in_all(p.a), 1);
+}
+
 Test(outbound, a_packet_too_long_for_a_datagram_is_dropped)
 {
     static uint8_t packet[65535];
