@@ -401,6 +401,33 @@ Test(api_socket, strangers_are_refused)
     }
 }
 
+Test(api_socket, its_mode_is_exact_whatever_the_umask)
+{
+    struct stat st;
+    struct veld_diag diag;
+    veld_api_stop(api);
+    for (mode_t mask = 0; mask <= 0777; mask += 0777) {
+        umask(mask);
+        cr_assert_eq(veld_api_start(&api, path, &ops, &diag), 0, "%s", diag.text);
+        cr_assert_eq(umask(mask), mask, "the umask is put back");
+        cr_assert_eq(stat(path, &st), 0);
+        cr_assert_eq(st.st_mode & 0777, 0660);
+        veld_api_stop(api);
+    }
+    umask(022);
+    cr_assert_eq(veld_api_start(&api, path, &ops, &diag), 0, "%s", diag.text);
+}
+
+Test(api_socket, a_path_below_a_file_is_refused)
+{
+    char below[sizeof path + 8];
+    struct veld_api *second = NULL;
+    struct veld_diag diag;
+    snprintf(below, sizeof below, "%s/x", path);
+    cr_assert_lt(veld_api_start(&second, below, &ops, &diag), 0);
+    cr_assert_not_null(strstr(diag.text, "Not a directory"), "%s", diag.text);
+}
+
 Test(api_socket, a_live_daemon_is_not_displaced)
 {
     struct veld_api *second = NULL;

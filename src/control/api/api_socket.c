@@ -42,8 +42,10 @@ static int make_directory(const char *path, struct veld_diag *diag)
 static int clear_path(const struct veld_api_socket *s, struct veld_diag *diag)
 {
     struct stat st;
-    if (lstat(s->path, &st) < 0 && errno == ENOENT)
-        return 0;
+    if (lstat(s->path, &st) < 0)
+        return errno == ENOENT ? 0
+                               : veld_fail(diag, VELD_E_IO, "cannot make the socket %s: %s",
+                                           s->path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return veld_fail(diag, VELD_E_EXIST,
                          "%s is there already and is not a socket; choose another --socket",
@@ -75,7 +77,7 @@ static void give_to_group(struct veld_api_socket *s)
     struct group *group = getgrnam(VELD_API_GROUP);
     if (!group)
         return;
-    if (chown(s->path, (uid_t)-1, group->gr_gid) < 0) {
+    if (lchown(s->path, (uid_t)-1, group->gr_gid) < 0) {
         veld_warn("cannot give %s to group %s: %s", s->path, VELD_API_GROUP, strerror(errno));
         return;
     }
@@ -87,12 +89,19 @@ static int bind_path(struct veld_api_socket *s, struct veld_diag *diag)
 {
     struct sockaddr_un sun = address_of(s);
     struct stat st;
-    /* The file takes its mode from the socket, less the umask: never more open than this. */
-    if (fchmod(s->fd, SOCKET_MODE) < 0 || bind(s->fd, (struct sockaddr *)&sun, sizeof sun) < 0)
-        return veld_fail(diag, errno == EACCES ? VELD_E_PERM : VELD_E_IO,
-                         "cannot make the socket %s: %s", s->path, strerror(errno));
-    if (chmod(s->path, SOCKET_MODE) < 0 || lstat(s->path, &st) < 0 ||
-        listen(s->fd, BACKLOG) < 0) {
+    /*
+     * The file takes its mode from the socket, less the umask: so it is right from
+     * the first moment, and nothing is changed by a path that somebody may replace.
+     */
+    mode_t mask = umask(0);
+    bool bound = fchmod(s->fd, SOCKET_MODE) == 0 &&
+                 bind(s->fd, (struct sockaddr *)&sun, sizeof sun) == 0;
+    int bind_errno = errno;
+    umask(mask);
+    if (!bound)
+        return veld_fail(diag, bind_errno == EACCES ? VELD_E_PERM : VELD_E_IO,
+                         "cannot make the socket %s: %s", s->path, strerror(bind_errno));
+    if (lstat(s->path, &st) < 0 || listen(s->fd, BACKLOG) < 0) {
         int why = errno;
         unlink(s->path);
         return veld_fail(diag, VELD_E_IO, "cannot listen on the socket %s: %s", s->path,
