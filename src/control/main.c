@@ -1,7 +1,6 @@
 /*
  * veld-daemon: options, configuration, background; the rest is control.h's.
  */
-#include "base/file.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "control/host/background.h"
@@ -121,11 +120,9 @@ static int go_to_background(struct veld_background *b, const struct paths *p,
                             struct veld_diag *diag)
 {
     char log[PATH_MAX + 16];
-    int rc = veld_mkdirs(p->state, 0700);
+    int rc = veld_state_dir_make(p->state, diag);
     if (rc < 0)
-        return veld_fail(
-            diag, rc, "cannot make the state directory %s: %s; name another with --state-dir",
-            p->state, veld_strerror(rc));
+        return rc;
     snprintf(log, sizeof log, "%s/daemon.log", p->state);
     return veld_background_start(b, log, diag);
 }

@@ -51,6 +51,36 @@ Test(state, directory_is_private)
     cr_assert_eq(st.st_mode & 0777, 0700);
 }
 
+/* Whoever may change it chooses the machine's key, and what undo.json "puts back" as root. */
+Test(state, a_directory_that_others_may_change_is_refused)
+{
+    struct veld_state *other = NULL;
+    veld_state_close(state);
+    for (mode_t others = S_IWGRP; others >= S_IWOTH; others >>= 3) {
+        cr_assert_eq(chmod(state_dir, 0700 | others), 0);
+        cr_assert_eq(veld_state_open(&other, state_dir, &diag), VELD_E_PERM);
+        cr_assert_not_null(strstr(diag.text, "chmod go-w"), "%s", diag.text);
+    }
+    cr_assert_eq(access(in_dir("identity"), F_OK), -1);
+    cr_assert_eq(chmod(state_dir, 0755), 0, "others may look");
+    cr_assert_eq(veld_state_open(&state, state_dir, &diag), 0, "%s", diag.text);
+    if (geteuid() != 0)
+        return;
+    veld_state_close(state);
+    cr_assert_eq(chown(state_dir, 4711, 0), 0);
+    cr_assert_eq(veld_state_open(&other, state_dir, &diag), VELD_E_PERM);
+    cr_assert_not_null(strstr(diag.text, "4711"), "%s", diag.text);
+    setenv("SUDO_UID", "4711", 1); /* theirs, and they are root */
+    cr_assert_eq(veld_state_open(&state, state_dir, &diag), 0, "%s", diag.text);
+}
+
+Test(state, what_is_no_directory_is_refused)
+{
+    struct veld_state *other = NULL;
+    cr_assert_eq(veld_state_open(&other, in_dir("lock"), &diag), VELD_E_IO);
+    cr_assert_not_null(strstr(diag.text, "not a directory"), "%s", diag.text);
+}
+
 Test(state, one_daemon_a_directory)
 {
     struct veld_state *other = NULL;
