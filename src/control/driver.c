@@ -130,8 +130,9 @@ static void use(struct veld_control *c, const struct veld_action *a)
     struct veld_peer_info info;
     char name[64], at[VELD_ENDPOINT_STRLEN];
     if (veld_engine_peer_get(c->engine, a->peer, &info) == 0)
-        veld_info("%s: connected, direct %s", veld_control_peer_name(c, a->peer, name),
-                  veld_endpoint_format(&info.endpoint, at));
+        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: connected, direct %s",
+                         veld_control_peer_name(c, a->peer, name),
+                         veld_endpoint_format(&info.endpoint, at));
 }
 
 static void send_message(struct veld_control *c, const struct veld_action *a)
@@ -153,8 +154,9 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
         return;
     }
     if (peer->connected && !veld_endpoint_equal(&peer->endpoint, &a->to))
-        veld_info("%s: moved to %s", veld_control_peer_name(c, a->peer, name),
-                  veld_endpoint_format(&a->to, at));
+        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: moved to %s",
+                         veld_control_peer_name(c, a->peer, name),
+                         veld_endpoint_format(&a->to, at));
     peer->endpoint = a->to;
     save_soon(c);
 }
@@ -164,8 +166,9 @@ static void gave_up(struct veld_control *c, const struct veld_action *a)
     char name[64];
     c->peers[a->peer].connected = false;
     veld_dataplane_peer_drop_held(c->dataplane, a->peer);
-    veld_info("%s: no answer for %d s; trying again when there is something to send",
-              veld_control_peer_name(c, a->peer, name), VELD_HANDSHAKE_GIVE_UP_S);
+    VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(),
+                     "%s: no answer for %d s; trying again when there is something to send",
+                     veld_control_peer_name(c, a->peer, name), VELD_HANDSHAKE_GIVE_UP_S);
 }
 
 static void carry_out(struct veld_control *c, const struct veld_action *a)

@@ -30,7 +30,9 @@ bool veld_event_queue_push(struct veld_event_queue *q, const struct veld_datapla
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* our own */
     /* Acquire pairs with the release in pop: the slot's old content has been read. */
     uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-    if (tail - head == VELD_EVENT_QUEUE_SIZE)
+    uint32_t room_ends =
+        ev->type == VELD_DP_MESSAGE ? VELD_EVENT_MESSAGES_END : VELD_EVENT_QUEUE_SIZE;
+    if (tail - head >= room_ends)
         return false;
     if (ev->type == VELD_DP_HANDSHAKE) {
         if (atomic_load_explicit(&q->handshakes, memory_order_relaxed) >=

@@ -4,7 +4,8 @@
  *
  * Invariants:
  *  - handshake datagrams, which strangers can send, occupy at most half of it,
- *    so that what only authenticated peers cause finds room;
+ *    so that what only authenticated peers cause finds room; and no message,
+ *    of which one peer can send any number, enters the last quarter;
  *  - the descriptor is signalled at least once between the moment the ring
  *    stops being empty and the moment its reader could sleep on it. Several
  *    queues may share one descriptor.
@@ -21,6 +22,7 @@
 
 #define VELD_EVENT_QUEUE_SIZE      1024 /* events; a power of two */
 #define VELD_EVENT_HANDSHAKES_MAX  (VELD_EVENT_QUEUE_SIZE / 2)
+#define VELD_EVENT_MESSAGES_END    (VELD_EVENT_QUEUE_SIZE / 4 * 3)
 #define VELD_EVENT_HANDSHAKES_LOAD (VELD_EVENT_HANDSHAKES_MAX / 8)
 
 struct veld_event_queue {

@@ -55,13 +55,13 @@ Test(event_queue, gives_back_in_order)
 Test(event_queue, full_refuses)
 {
     for (uint32_t i = 0; i < VELD_EVENT_QUEUE_SIZE; i++)
-        cr_assert(push(VELD_DP_MESSAGE, i));
-    cr_assert_not(push(VELD_DP_MESSAGE, 0));
+        cr_assert(push(VELD_DP_CONFIRMED, i));
+    cr_assert_not(push(VELD_DP_CONFIRMED, 0));
     struct veld_dataplane_event ev;
     cr_assert(veld_event_queue_pop(&q, &ev));
     cr_assert_eq(ev.local_index, 0);
-    cr_assert(push(VELD_DP_MESSAGE, 0));
-    cr_assert_not(push(VELD_DP_MESSAGE, 0));
+    cr_assert(push(VELD_DP_CONFIRMED, 0));
+    cr_assert_not(push(VELD_DP_CONFIRMED, 0));
 }
 
 Test(event_queue, handshakes_leave_room_for_others)
@@ -75,6 +75,17 @@ Test(event_queue, handshakes_leave_room_for_others)
     struct veld_dataplane_event ev;
     cr_assert(veld_event_queue_pop(&q, &ev));
     cr_assert(push(VELD_DP_HANDSHAKE, 0), "room of a handshake taken out is handshake room");
+}
+
+/* A peer that does nothing but ping must not keep the others' sessions from being noticed. */
+Test(event_queue, messages_leave_room_for_others)
+{
+    for (uint32_t i = 0; i < VELD_EVENT_MESSAGES_END; i++)
+        cr_assert(push(VELD_DP_MESSAGE, i));
+    cr_assert_not(push(VELD_DP_MESSAGE, 0));
+    for (uint32_t i = VELD_EVENT_MESSAGES_END; i < VELD_EVENT_QUEUE_SIZE; i++)
+        cr_assert(push(VELD_DP_CONFIRMED, i));
+    cr_assert_not(push(VELD_DP_CONFIRMED, 0));
 }
 
 Test(event_queue, load_is_told_past_an_eighth)
