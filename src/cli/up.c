@@ -41,20 +41,25 @@ static void print_try(const json_t *status, const json_t *peers)
                json_string_value(json_array_get(json_object_get(peer, "addresses"), 0)));
 }
 
-static void print_up(const json_t *status, const char *verb)
+static void print_health(const json_t *status)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(status, "health"), i, item)
+        printf("health: %s\n", json_string_value(item));
+}
+
+static void print_up(const json_t *status)
 {
     const json_t *interface = json_object_get(status, "interface");
     const json_t *peers = json_object_get(status, "peers");
-    size_t i;
-    json_t *item;
-    printf("veld is %s: %s on interface %s\n", verb, veld_json_text(status, "name"),
+    printf("veld is already up: %s on interface %s\n", veld_json_text(status, "name"),
            veld_json_text(interface, "name"));
     print_list("addresses", json_object_get(interface, "addresses"));
     printf("  %-11s%s\n", "public key", veld_json_text(status, "pubkey"));
     printf("  %-11s%s\n", "listening", veld_json_text(status, "listen"));
     printf("  %-11s%zu\n", "peers", json_array_size(peers));
-    json_array_foreach(json_object_get(status, "health"), i, item)
-        printf("  %-11s%s\n", "health", json_string_value(item));
+    print_health(status);
     if (json_array_size(peers) > 0)
         print_try(status, peers);
 }
@@ -75,7 +80,7 @@ static int already_up(const struct veld_cli *cli, const json_t *status)
             return veld_cli_fail("veld is already up with %s; stop it first: sudo veld down",
                                  running);
     }
-    print_up(status, "already up");
+    print_up(status);
     return VELD_CLI_DONE;
 }
 
@@ -107,7 +112,7 @@ static int start(const struct veld_cli *cli)
     json_t *status;
     if (veld_client_call(cli->socket, "/v1/status", NULL, &status, &diag) < 0)
         return veld_cli_fail_diag(&diag);
-    print_up(status, "up");
+    print_health(status); /* the rest the daemon has said */
     json_decref(status);
     return VELD_CLI_DONE;
 }
