@@ -1,7 +1,10 @@
 #include "cli/client.h"
 
+#include "base/paths.h"
+
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +36,12 @@ static int fail_transfer(CURL *curl, CURLcode rc, const char *socket, struct vel
 {
     long os_errno = 0;
     curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+    bool other = strcmp(socket, VELD_DEFAULT_SOCKET) != 0;
     if (rc == CURLE_COULDNT_CONNECT && (os_errno == ENOENT || os_errno == ECONNREFUSED))
-        return veld_fail(
-            diag, VELD_E_NOENT,
-            "veld is not running (nobody listens on %s); start it with: sudo veld up", socket);
+        return veld_fail(diag, VELD_E_NOENT,
+                         "veld is not running (nobody listens on %s); start it with: sudo "
+                         "veld%s%s up",
+                         socket, other ? " --socket " : "", other ? socket : "");
     if (rc == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
         return veld_fail(diag, VELD_E_PERM,
                          "permission denied on %s: run this with sudo, or join group veld",

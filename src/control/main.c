@@ -133,8 +133,10 @@ static void tell_ready(struct veld_background *b, const struct veld_control *c,
     char *description = veld_control_describe(c);
     GString *text = g_string_new(made_identity ? "made a new identity\n" : "");
     g_string_append(text, description);
+    bool other = strcmp(p->socket, VELD_DEFAULT_SOCKET) != 0;
     if (b->pipe >= 0)
-        g_string_append_printf(text, "log: %s/daemon.log; stop with: veld down\n", p->state);
+        g_string_append_printf(text, "log: %s/daemon.log; stop with: veld%s%s down\n", p->state,
+                               other ? " --socket " : "", other ? p->socket : "");
     veld_background_ready(b, text->str);
     g_string_free(text, TRUE);
     free(description);

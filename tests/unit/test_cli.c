@@ -215,7 +215,8 @@ Test(cli, without_a_daemon)
     for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++) {
         cr_expect_eq(run("%s", commands[i]), 1);
         says("veld is not running");
-        says("sudo veld up");
+        says("sudo veld --socket ");
+        says(" up\n");
     }
     cr_assert_eq(run("version"), 0);
     cr_assert_str_eq(output, "veld " VELD_VERSION " (protocol 1)\n");
