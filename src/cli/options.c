@@ -107,8 +107,8 @@ static void add_option(struct tables *t, const struct veld_cli_option *o, int va
 static struct tables make_tables(const struct veld_cli_command *command)
 {
     struct tables t = {0};
-    if (!command)
-        strcpy(t.short_options, "+"); /* stop at the command's name */
+    /* '+': stop at the command's name. ':': tell a missing value from an unknown option. */
+    strcpy(t.short_options, command ? ":" : "+:");
     for (size_t i = 0; command && i < VELD_CLI_OPTIONS_MAX && command->options[i].name; i++)
         add_option(&t, &command->options[i], OWN_VALUE + (int)i);
     for (size_t i = 0; i < VELD_ARRAY_LEN(common); i++)
@@ -161,7 +161,8 @@ static int parse_options(struct veld_cli *cli, const char **socket, int argc, ch
         else if (value >= OWN_VALUE && value < SOCKET_VALUE)
             cli->option[value - OWN_VALUE] = optarg ? optarg : "";
         else
-            return usage(cli->command, "%s: unknown option, or its value is missing",
+            return usage(cli->command,
+                         got == ':' ? "%s: its value is missing" : "%s: unknown option",
                          argv[optind - 1]);
     }
     return RUN;
@@ -175,7 +176,7 @@ static int unknown_command(const char *name)
     names[VELD_ARRAY_LEN(commands)] = "help";
     const char *nearest = veld_nearest(name, names, VELD_ARRAY_LEN(names));
     if (nearest)
-        return usage(NULL, "\"%s\" is no command; did you mean \"veld %s\"?", name, nearest);
+        return usage(NULL, "\"%s\" is no command (did you mean \"veld %s\"?)", name, nearest);
     return usage(NULL, "\"%s\" is no command", name);
 }
 

@@ -9,6 +9,7 @@
 #include "control/host/privileges.h"
 #include "control/state.h"
 #include "crypto/primitives.h"
+#include "wire/datagram.h"
 
 #include <getopt.h>
 #include <glib.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "Usage: veld-daemon [--config FILE] [--state-dir DIR] [--socket PATH]\n"
+    "usage: veld-daemon [--config FILE] [--state-dir DIR] [--socket PATH]\n"
     "                   [--foreground] [--log-level error|warn|info|debug]\n"
     "\n"
     "Starts the tunnel that FILE describes and, once it is up, goes to the\n"
@@ -40,9 +41,15 @@ struct options {
     bool foreground;
 };
 
+static void print_version(void)
+{
+    printf("veld-daemon " VELD_VERSION " (protocol %d)\n", VELD_PROTOCOL_VERSION);
+}
+
+/* Ends the line that says what is wrong. */
 static _Noreturn void exit_with_usage(void)
 {
-    fputs("Try 'veld-daemon --help'.\n", stderr);
+    fputs("; see: veld-daemon --help\n", stderr);
     exit(2);
 }
 
@@ -59,7 +66,7 @@ static void parse_options(int argc, char **argv, struct options *o)
                                           {0}};
     int opt;
     enum veld_log_level level;
-    while ((opt = getopt_long(argc, argv, "c:s:fl:", longs, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, ":c:s:fl:", longs, NULL)) != -1) {
         switch (opt) {
         case 'c': o->config = optarg; break;
         case 's': o->state_dir = optarg; break;
@@ -68,19 +75,24 @@ static void parse_options(int argc, char **argv, struct options *o)
         case 'l':
             if (veld_log_level_parse(optarg, &level) < 0) {
                 fprintf(stderr,
-                        "veld-daemon: no such log level: %s; use error, warn, info or debug\n",
+                        "veld-daemon: no such log level: %s; use error, warn, info or debug",
                         optarg);
                 exit_with_usage();
             }
             veld_log_set_level(level);
             break;
-        case OPT_VERSION: puts("veld-daemon " VELD_VERSION); exit(0);
+        case OPT_VERSION: print_version(); exit(0);
         case OPT_HELP: fputs(usage, stdout); exit(0);
-        default: exit_with_usage();
+        default:
+            fprintf(stderr,
+                    opt == ':' ? "veld-daemon: %s: its value is missing"
+                               : "veld-daemon: %s: unknown option",
+                    argv[optind - 1]);
+            exit_with_usage();
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "veld-daemon: unexpected argument: %s\n", argv[optind]);
+        fprintf(stderr, "veld-daemon: %s: too many arguments", argv[optind]);
         exit_with_usage();
     }
 }

@@ -211,3 +211,17 @@ def test_wrong_usage(pair, argv):
     done = pair.a.veld(*argv, check=False)
     assert done.returncode != 0
     assert done.stderr.strip() or done.stdout.strip()
+
+
+@pytest.mark.parametrize("argv, says", [
+    (["--confg", "x"], "--confg: unknown option"),
+    (["--config"], "--config: its value is missing"),
+    (["x"], "x: too many arguments"),
+    (["--log-level", "loud"], "use error, warn, info or debug"),
+])
+def test_wrong_usage_of_the_daemon(pair, argv, says):
+    pair.note()
+    done = pair.a.run(DAEMON, *argv, check=False)
+    assert done.returncode == 2
+    assert says in done.stderr and done.stderr.endswith("; see: veld-daemon --help\n")
+    assert len(done.stderr.splitlines()) == 1, done.stderr

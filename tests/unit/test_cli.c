@@ -200,12 +200,19 @@ Test(cli, help_and_usage)
     }
     cr_assert_eq(run("%s", ""), 2);
     cr_assert_eq(run("stauts"), 2);
-    says("did you mean \"veld status\"?");
+    says("\"stauts\" is no command (did you mean \"veld status\"?); see: veld --help\n");
     cr_assert_eq(run("help stauts"), 2);
     cr_assert_eq(run("ping"), 2);
     says("ping needs NAME");
     cr_assert_eq(run("ping b -c 0"), 2);
     cr_assert_eq(run("status --socket"), 2);
+    says("--socket: its value is missing; see: veld status --help\n");
+    cr_assert_eq(run("--socket"), 2);
+    says("--socket: its value is missing; see: veld --help\n");
+    cr_assert_eq(run("ping b -c"), 2);
+    says("-c: its value is missing");
+    cr_assert_eq(run("-V"), 2);
+    says("-V: unknown option; see: veld --help\n");
 }
 
 Test(cli, without_a_daemon)
