@@ -11,6 +11,7 @@
 #include "crypto/primitives.h"
 #include "wire/datagram.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <glib.h>
 #include <stdbool.h>

@@ -139,6 +139,16 @@ def test_daemons_side_by_side(up):
     up.connected()
 
 
+def test_state_directory_that_cannot_be_made(pair):
+    a = pair.a
+    pair.note()
+    a.write_config(pair.config(a))
+    a.sh("mkdir /run/ro && mount -t tmpfs -o ro tmpfs /run/ro")
+    done = a.veld("up", "--config", "config.toml", "--state-dir", "/run/ro/veld", check=False)
+    assert done.returncode == 1
+    assert "/run/ro/veld: Read-only file system" in done.stderr and "--state-dir" in done.stderr
+
+
 def test_keygen_and_pubkey(pair):
     a = pair.a
     key = a.veld("keygen", "new").stdout.strip()
