@@ -140,18 +140,26 @@ static int go_to_background(struct veld_background *b, const struct paths *p,
     return veld_background_start(b, log, diag);
 }
 
-static void tell_ready(struct veld_background *b, const struct veld_control *c,
-                       bool made_identity, const struct paths *p)
+static void tell_made_identity(GString *text, const struct veld_config *config,
+                               const struct paths *p)
+{
+    if (config->identity_path)
+        g_string_append_printf(text, "made a new identity: %s\n", config->identity_path);
+    else
+        g_string_append_printf(text, "made a new identity: %s/identity\n", p->state);
+}
+
+/* After what `text` says already. */
+static void tell_ready(struct veld_background *b, const struct veld_control *c, GString *text,
+                       const struct paths *p)
 {
     char *description = veld_control_describe(c);
-    GString *text = g_string_new(made_identity ? "made a new identity\n" : "");
     g_string_append(text, description);
     bool other = strcmp(p->socket, VELD_DEFAULT_SOCKET) != 0;
     if (b->pipe >= 0)
         g_string_append_printf(text, "log: %s/daemon.log; stop with: veld%s%s down\n", p->state,
                                other ? " --socket " : "", other ? p->socket : "");
     veld_background_ready(b, text->str);
-    g_string_free(text, TRUE);
     free(description);
 }
 
@@ -172,7 +180,11 @@ static int serve(struct veld_background *b, const struct paths *p,
         rc = veld_control_open(&control, &options, diag);
     }
     if (rc == 0) {
-        tell_ready(b, control, made, p);
+        GString *text = g_string_new(NULL);
+        if (made)
+            tell_made_identity(text, config, p);
+        tell_ready(b, control, text, p);
+        g_string_free(text, TRUE);
         veld_info("veld-daemon " VELD_VERSION " is up");
         veld_control_run(control);
         veld_info("stopping");

@@ -56,7 +56,8 @@ def test_quick_start(two):
 
     # The first start makes a's identity and says its public key; a copies it to b's config.
     started = a.run(DAEMON, "--config", "config.toml")
-    a_key = KEY.search(started.stdout + started.stderr)[0]
+    assert started.stdout.startswith("made a new identity: /var/lib/veld/identity\n")
+    a_key = KEY.search(started.stdout)[0]
     assert a.run("stat", "-c", "%a", "/var/lib/veld", "/var/lib/veld/identity").stdout == "700\n600\n"
     b.write_config(f'identity = "{b.dir}/identity"\n' + CONFIG_B.format(a=a_key))
     b.run(DAEMON, "--config", "config.toml")
@@ -71,6 +72,16 @@ def test_quick_start(two):
         m.sh("rm -rf /var/lib/veld")
         eventually(lambda: m.snapshot() == before[m],
                    f"{m.name} is as before: {set(m.snapshot()) ^ set(before[m])}")
+
+
+def test_identity_that_is_named_but_missing_is_made_there(two):
+    a, b = two
+    key = b.veld("keygen", b.dir / "identity").stdout.strip()
+    a.write_config('identity = "mine"\n' + CONFIG_A.format(b=key))
+    started = a.run(DAEMON, "--config", "config.toml")
+    assert started.stdout.startswith("made a new identity: mine\n")
+    assert a.veld("pubkey", "mine").stdout == a.veld("pubkey").stdout
+    stop_in_background(a)
 
 
 def test_second_start_keeps_the_identity(two):
