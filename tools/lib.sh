@@ -36,11 +36,28 @@ show_help() {
     exit 0
 }
 
-# run_logged LOG COMMAND...: quiet; on failure the end of the log is shown.
+# show_progress LOG: the log's last line, every second, while this script lives.
+show_progress() {
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+        printf '\r\033[K  %.76s' "$(tail -n 1 "$1" 2>/dev/null)" >&2
+    done
+}
+
+# run_logged LOG COMMAND...: quiet, but for progress on a terminal; on failure the
+# end of the log is shown.
 run_logged() {
-    local log=$1 rc=0
+    local log=$1 rc=0 progress=
     shift
+    if [ -t 2 ]; then
+        show_progress "$log" &
+        progress=$!
+    fi
     "$@" >"$log" 2>&1 </dev/null || rc=$?
+    if [ -n "$progress" ]; then
+        kill "$progress" 2>/dev/null || true
+        wait "$progress" 2>/dev/null || true
+        printf '\r\033[K' >&2
+    fi
     if [ $rc != 0 ]; then
         tail -n 40 "$log" >&2
         printf 'failed (%d): %s\nthe whole log: %s\n' $rc "$*" "$log" >&2
