@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include "base/paths.h"
+#include "cli/launch.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -30,6 +31,15 @@ static size_t on_data(char *data, size_t one, size_t n, void *ctx)
     memcpy(a->text + a->len, data, n);
     a->len += n;
     return n;
+}
+
+/* About once a second while nothing comes. */
+static int on_progress(void *ctx, curl_off_t to_get, curl_off_t got, curl_off_t to_put,
+                       curl_off_t put)
+{
+    (void)to_get, (void)got, (void)to_put, (void)put;
+    veld_progress_tick(ctx);
+    return 0;
 }
 
 static int fail_transfer(CURL *curl, CURLcode rc, const char *socket, struct veld_diag *diag)
@@ -88,6 +98,7 @@ int veld_client_call(const char *socket, const char *url, const char *body, json
     if (!curl)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
     struct answer answer = {0};
+    struct veld_progress progress = veld_progress_begin("waiting for an answer");
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     curl_easy_setopt(curl, CURLOPT_URL, full);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
@@ -95,11 +106,15 @@ int veld_client_call(const char *socket, const char *url, const char *body, json
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)VELD_CLIENT_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &progress);
     if (body) {
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }
     CURLcode transfer = curl_easy_perform(curl);
+    veld_progress_end(&progress);
     int rc;
     if (transfer == CURLE_OK) {
         long status = 0;

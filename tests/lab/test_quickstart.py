@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from net import DAEMON, eventually
+from net import DAEMON, VELD, eventually
 
 # As in the README, with another name, key and address in b's.
 CONFIG_A = """\
@@ -219,6 +219,16 @@ def test_veld_ping(up):
     assert up.a.veld("ping", "nobody", check=False).returncode != 0
     up.b.stop()
     assert up.a.veld("ping", "machine-b", check=False).returncode != 0
+
+
+def test_a_long_wait_shows_on_a_terminal_alone(pair):
+    pair.note()
+    pair.a.start(pair.config(pair.a))
+    argv = [VELD, "ping", "machine-b", "-c", "1"]
+    piped = pair.a.run(*argv, check=False)
+    assert piped.stderr.startswith("veld: no answer from machine-b") and not piped.stdout
+    seen = pair.a.run("script", "-qec", " ".join(map(str, argv)), "/dev/null", check=False)
+    assert seen.stdout.startswith("waiting for an answer.."), seen.stdout
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["up", "--help"], ["status", "--help"],
