@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEALTH_MAX 4
+#define HEALTH_MAX      5
+#define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
 static struct veld_status_peer *gather_peers(const struct veld_control *c)
 {
@@ -22,11 +23,45 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c)
     return list;
 }
 
-/* Sentences with the command that mends each; `out` borrows from `c`. */
+static bool is_silent(const struct veld_peer_info *info)
+{
+    return info->endpoint.ip.family &&
+           (info->state == VELD_PEER_OFFLINE ||
+            (info->state == VELD_PEER_CONNECTING && info->attempts >= ATTEMPTS_SILENT));
+}
+
+/* About the first of the peers that do not answer; empty: there is none. */
+static void describe_silence(const struct veld_control *c, const struct veld_status_peer *peers,
+                             struct veld_diag *out)
+{
+    char name[64], at[VELD_ENDPOINT_STRLEN];
+    size_t first = 0, n = 0;
+    for (size_t i = c->config->n_peers; i-- > 0;) {
+        if (is_silent(&peers[i].info)) {
+            first = i;
+            n++;
+        }
+    }
+    out->text[0] = '\0';
+    if (n == 0)
+        return;
+    const struct veld_endpoint *to = &peers[first].info.endpoint;
+    veld_endpoint_format(to, at);
+    snprintf(out->text, sizeof out->text,
+             "%s does not answer at %s%s; see there that veld is up (veld status), that its "
+             "config names this machine's key (veld pubkey), and that UDP port %u is open",
+             veld_control_peer_name(c, c->by_config[first], name), at,
+             n > 1 ? ", nor do others" : "", to->port);
+}
+
+/* Sentences with the command that mends each; `out` borrows from `c` and `silence`. */
 static size_t gather_health(const struct veld_control *c,
-                            const struct veld_dataplane_info *info, const char *out[HEALTH_MAX])
+                            const struct veld_dataplane_info *info,
+                            const struct veld_diag *silence, const char *out[HEALTH_MAX])
 {
     size_t n = 0;
+    if (silence->text[0])
+        out[n++] = silence->text;
     if (c->names_problem[0])
         out[n++] = c->names_problem;
     if (c->unsaved_timestamp_ns)
@@ -59,11 +94,14 @@ json_t *veld_control_status(void *ctx)
         struct veld_ip server = veld_dns_server_address(c->dns);
         veld_ip_format(&server, s.dns_server);
     }
-    s.n_health = gather_health(c, &s.dataplane, health);
-
     struct veld_status_peer *peers = gather_peers(c);
+    if (!peers)
+        return NULL;
+    struct veld_diag silence;
+    describe_silence(c, peers, &silence);
+    s.n_health = gather_health(c, &s.dataplane, &silence, health);
     s.peers = peers;
-    json_t *json = peers ? veld_status_json(&s) : NULL;
+    json_t *json = veld_status_json(&s);
     free(peers);
     return json;
 }

@@ -197,6 +197,19 @@ def test_status_before_any_contact(pair):
     assert pair.a.veld("status").returncode == 0
     assert pair.a.pings("10.0.0.2", wait=1) == 0
     assert pair.a.peer("machine-b")["state"] == "connecting"
+    assert pair.a.status()["health"] == []
+
+
+def test_status_says_that_a_peer_does_not_answer(pair):
+    pair.note()
+    pair.a.start(pair.config(pair.a))
+    pair.a.pings("10.0.0.2", wait=1)
+    health = eventually(lambda: pair.a.status()["health"], "it is said", timeout=25)
+    assert health[0].startswith("machine-b does not answer at 1.2.3.4:51820; ")
+    assert "health: machine-b does not answer" in pair.a.veld("status").stdout
+    pair.b.start(pair.config(pair.b))
+    eventually(lambda: pair.a.peer("machine-b")["state"] == "active", "they talk", timeout=25)
+    assert pair.a.status()["health"] == []
 
 
 def test_peers_dump(up):
