@@ -357,6 +357,8 @@ Test(config, syntax_errors_have_line_and_column)
         cr_expect_eq(parse(cases[i].text, &c, &diag), VELD_E_CONFIG, "%s", cases[i].text);
         cr_expect_eq(strncmp(diag.text, cases[i].start, strlen(cases[i].start)), 0, "%s -> %s",
                      cases[i].text, diag.text);
+        cr_expect_not_null(strstr(diag.text, "; veld-config(5) has an example"), "%s",
+                           diag.text);
     }
 }
 

@@ -15,6 +15,7 @@
 #define DEFAULT_PORT      51820
 #define DEFAULT_INTERFACE "veld0"
 #define DEFAULT_MTU       1420
+#define SEE_EXAMPLE       "; veld-config(5) has an example"
 
 /* The host name up to its first dot, made a label. */
 static void default_name(char out[VELD_NAME_MAX + 1])
@@ -68,10 +69,10 @@ static int fail_syntax(const char *path, const struct veld_toml_error *e, int rc
     if (rc != VELD_E_FORMAT)
         return veld_fail(diag, rc, "%s: %s", path, e->text);
     if (e->column == 0)
-        return veld_fail(diag, VELD_E_CONFIG, "%s:%u: not valid TOML: %s", path, e->line,
-                         e->text);
-    return veld_fail(diag, VELD_E_CONFIG, "%s:%u:%u: not valid TOML: %s", path, e->line,
-                     e->column, e->text);
+        return veld_fail(diag, VELD_E_CONFIG, "%s:%u: not valid TOML: %s" SEE_EXAMPLE, path,
+                         e->line, e->text);
+    return veld_fail(diag, VELD_E_CONFIG, "%s:%u:%u: not valid TOML: %s" SEE_EXAMPLE, path,
+                     e->line, e->column, e->text);
 }
 
 int veld_config_parse(const char *path, const char *text, size_t len, struct veld_config **out,
