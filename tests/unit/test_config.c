@@ -315,7 +315,7 @@ static const struct mistake {
     {OWN "[[peers]]\npubkey = \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n", 3,
      "peers.pubkey", "no usable Ed25519 public key"},
     {OWN "network_secret_file = \"/nonexistent/secret\"\n", 2, "network_secret_file",
-     "/nonexistent/secret: there is no network secret file"},
+     "> /nonexistent/secret) on one machine, and copy the file to all others"},
     {OWN "network_secret_file = \"/dev/zero\"\n", 2, "network_secret_file",
      "not a regular file"},
 };

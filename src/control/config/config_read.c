@@ -128,11 +128,14 @@ int veld_config_secret(struct veld_config_reader *r, const char *key, const stru
                        uint8_t out[32])
 {
     struct veld_diag why;
-    char *path, remedy[PATH_MAX + 64];
+    char *path, remedy[PATH_MAX + 128];
     int rc = veld_config_path(r, key, v, &path);
     if (rc < 0)
         return rc;
-    snprintf(remedy, sizeof remedy, "(umask 077; head -c 32 /dev/urandom | base64 > %s)", path);
+    snprintf(remedy, sizeof remedy,
+             "(umask 077; head -c 32 /dev/urandom | base64 > %s) on one machine, and copy the "
+             "file to all others",
+             path);
     rc = veld_secret_file_read(path, "network secret", remedy, out, &why);
     free(path);
     return rc < 0 ? veld_config_fail(r, v->line, key, "%s", why.text) : 0;
