@@ -78,7 +78,10 @@ class Relay:
     def send(self, direction, datagram):
         try:
             if direction == "in":
-                self.sockets["out"].send(datagram)
+                try:
+                    self.sockets["out"].send(datagram)
+                except ConnectionRefusedError:  # of an earlier one: the target was not up yet
+                    self.sockets["out"].send(datagram)
             elif self.client:
                 self.sockets["in"].sendto(datagram, self.client)
         except OSError:
