@@ -204,6 +204,17 @@ static size_t peer_prefixes(const struct veld_config *config,
     return peer->n_addrs + (config->accept_routes ? peer->n_routes : 0);
 }
 
+/* Has this machine, or a network behind it, an address of this family to speak from? */
+static bool has_family(const struct veld_config *config, uint8_t family)
+{
+    bool has = false;
+    for (size_t i = 0; i < config->n_addrs; i++)
+        has |= config->addrs[i].ip.family == family;
+    for (size_t i = 0; i < config->n_routes; i++)
+        has |= config->routes[i].ip.family == family;
+    return has;
+}
+
 /* Each peer's addresses and accepted routes: what is sent to it, and what it may send. */
 static int publish_routes(struct veld_control *c, struct veld_diag *diag)
 {
@@ -226,13 +237,20 @@ static int publish_routes(struct veld_control *c, struct veld_diag *diag)
         for (size_t r = 0; config->accept_routes && r < peer->n_routes; r++)
             routes[n++] = (struct veld_route){peer->routes[r], c->by_config[i]};
     }
-    for (size_t i = 0; i < n; i++)
-        prefixes[i] = routes[i].prefix;
+    size_t usable = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (has_family(config, routes[i].prefix.ip.family))
+            prefixes[usable++] = routes[i].prefix;
+    }
+    if (usable < n)
+        veld_warn("%zu of %zu addresses and routes of peers are left out: this machine has no "
+                  "vpn_ip of their family to speak from",
+                  n - usable, n);
     rc = veld_dataplane_routes_publish(c->dataplane, routes, n);
     if (rc < 0)
         veld_fail(diag, rc, "cannot publish %zu routes: %s", n, veld_strerror(rc));
     else
-        rc = veld_netif_set_routes(c->netif, prefixes, n, diag);
+        rc = veld_netif_set_routes(c->netif, prefixes, usable, diag);
 out:
     free(routes);
     free(prefixes);

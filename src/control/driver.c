@@ -171,8 +171,23 @@ static void gave_up(struct veld_control *c, const struct veld_action *a)
                      veld_control_peer_name(c, a->peer, name), VELD_HANDSHAKE_GIVE_UP_S);
 }
 
+static const char *const action_names[] = {
+    [VELD_ACT_PERSIST_TIMESTAMP] = "persist timestamp",
+    [VELD_ACT_SEND] = "send handshake",
+    [VELD_ACT_INSTALL] = "install session",
+    [VELD_ACT_USE] = "use session",
+    [VELD_ACT_RETIRE] = "retire session",
+    [VELD_ACT_SEND_MESSAGE] = "send message",
+    [VELD_ACT_SET_ENDPOINT] = "set endpoint",
+    [VELD_ACT_GAVE_UP] = "give up",
+    [VELD_ACT_PONG] = "pong",
+};
+
 static void carry_out(struct veld_control *c, const struct veld_action *a)
 {
+    char to[VELD_ENDPOINT_STRLEN];
+    veld_debug("%s: peer %u, session %08x, to %s", action_names[a->type], a->peer, a->index,
+               veld_endpoint_format(&a->to, to));
     switch (a->type) {
     case VELD_ACT_PERSIST_TIMESTAMP: persist_timestamp(c, a->timestamp_floor_ns); break;
     case VELD_ACT_SEND: send_datagram(c, a); break;
@@ -240,6 +255,22 @@ static enum veld_event_type engine_event(enum veld_dataplane_event_type type)
     g_assert_not_reached();
 }
 
+/* The peer answered our initiation, which only it could read, and still we cannot read the answer. */
+static void tell_refused(const struct veld_dataplane_event *in, int rc)
+{
+    char from[VELD_ENDPOINT_STRLEN];
+    if (rc <= 0)
+        return;
+    const char *why = veld_drop_text((enum veld_drop)(rc - 1));
+    veld_endpoint_format(&in->from, from);
+    if (rc == 1 + VELD_DROP_HANDSHAKE && in->bytes[0] == VELD_RESPONSE)
+        VELD_LOG_LIMITED(
+            VELD_LOG_WARN, veld_clock_mono_ns(),
+            "the answer of %s cannot be read: does it have the same network secret?", from);
+    else
+        veld_debug("handshake datagram from %s dropped: %s", from, why);
+}
+
 void veld_control_take_events(struct veld_control *c)
 {
     struct veld_dataplane_event in;
@@ -254,7 +285,9 @@ void veld_control_take_events(struct veld_control *c)
             .len = in.len,
             .under_load = under_load,
         };
-        step(c, &ev);
+        int rc = step(c, &ev);
+        if (in.type == VELD_DP_HANDSHAKE)
+            tell_refused(&in, rc);
     }
     rearm_timer(c);
 }

@@ -47,11 +47,13 @@ static void describe_silence(const struct veld_control *c, const struct veld_sta
         return;
     const struct veld_endpoint *to = &peers[first].info.endpoint;
     veld_endpoint_format(to, at);
-    snprintf(out->text, sizeof out->text,
-             "%s does not answer at %s%s; see there that veld is up (veld status), that its "
-             "config names this machine's key (veld pubkey), and that UDP port %u is open",
-             veld_control_peer_name(c, c->by_config[first], name), at,
-             n > 1 ? ", nor do others" : "", to->port);
+    snprintf(
+        out->text, sizeof out->text,
+        "%s does not answer at %s%s; see there that veld is up (veld status), that its "
+        "config names this machine's key (veld pubkey) and the same network secret, if any, "
+        "and that UDP port %u is open",
+        veld_control_peer_name(c, c->by_config[first], name), at,
+        n > 1 ? ", nor do others" : "", to->port);
 }
 
 /* Sentences with the command that mends each; `out` borrows from `c` and `silence`. */
