@@ -75,13 +75,23 @@ def test_iperf_tcp(carried, inner, options):
         assert end["sum_received_bidir_reverse"]["bytes"] > 10_000_000
 
 
+def full_buffers(machine):
+    """Datagrams the kernel dropped because their reader, iperf3, was too slow for them."""
+    v4 = [line.split() for line in machine.read("/proc/net/snmp").splitlines()
+          if line.startswith("Udp:")]
+    v6 = dict(line.split() for line in machine.read("/proc/net/snmp6").splitlines())
+    return int(dict(zip(*v4))["RcvbufErrors"]) + int(v6["Udp6RcvbufErrors"])
+
+
 @inner
 @pytest.mark.parametrize("length", [16, 1000, 1372])
 def test_iperf_udp(carried, inner, length):
-    """20 Mbit/s are lost by no machine that runs this; the kernel's queues may lose a few."""
+    """20 Mbit/s are lost by no machine that runs this, but to a busy machine's iperf3."""
+    before = full_buffers(carried.b)
     end = iperf(carried, INNER[inner][1], "-u", "-b", "20M" if length > 16 else "2M", "-l", length)
     assert end["sum"]["packets"] > 1000
-    assert end["sum"]["lost_percent"] < 1
+    lost = end["sum"]["lost_packets"] - (full_buffers(carried.b) - before)
+    assert lost < end["sum"]["packets"] / 100
 
 
 def test_nothing_was_dropped_as_bad(carried):
