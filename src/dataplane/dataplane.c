@@ -55,7 +55,7 @@ static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_c
  * process is gone, and with it lets go of the port and the interface. So what
  * is in use is asked for again for a while.
  */
-#define RELEASE_WAIT_NS  (1500 * VELD_NS_PER_MS)
+#define RELEASE_WAIT_NS  (5 * VELD_NS_PER_S) /* a busy machine has been seen to take 2 s */
 #define RELEASE_RETRY_US 10000
 
 static int open_kernel_side(struct veld_dataplane *dp, const struct veld_dataplane_config *cfg,
