@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define REPORT_READY  'R'
 #define REPORT_FAILED 'F'
+#define QUIET_MS      2000      /* who waits longer at a terminal is told so */
 #define LOG_KEPT_MAX  (1 << 20) /* bytes; a longer log is set aside as .1 at start */
 
 /* Wait for the child's one report and exit with what it says. */
@@ -18,6 +20,9 @@ static _Noreturn void relay_report(int fd, const char *log_path)
     char report[4096];
     size_t n = 0;
     ssize_t r;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    if (poll(&waiting, 1, QUIET_MS) == 0 && isatty(STDERR_FILENO))
+        fprintf(stderr, "veld-daemon: still starting; its log is %s\n", log_path);
     while (n < sizeof report &&
            ((r = read(fd, report + n, sizeof report - n)) > 0 || (r < 0 && errno == EINTR))) {
         if (r > 0)
