@@ -11,14 +11,21 @@
                                            half a second; print the answers in hex
   traffic.py flood ADDRESS PORT SECONDS    send random datagrams as fast as possible; print
                                            how many
+  traffic.py knock ADDRESS PORT PUBKEY SECONDS
+                                           send initiations that nobody made, addressed to this
+                                           key, from false IPv4 addresses; print how many
+  traffic.py capture INTERFACE PORT        print each UDP payload that comes in for PORT, in hex
+  traffic.py inject INTERFACE              send each hex line of stdin, an IP packet, as it is
 
 Those that wait for others say "ready" first.
 """
+import base64
 import hashlib
 import os
 import random
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -113,6 +120,52 @@ def count(address, port):
         n += 1
 
 
+def initiation(pubkey):
+    """All noise but the header and mac1, by which it is addressed (PROTOCOL.md)."""
+    key = hashlib.sha256(b"veld mac1" + base64.b64decode(pubkey)).digest()
+    head = bytes.fromhex("c1000001") + os.urandom(4) + bytes(8) + os.urandom(144)
+    return head + hashlib.blake2b(head, key=key, digest_size=16).digest() + bytes(16)
+
+
+def knock(address, port, pubkey, seconds):
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    to = socket.inet_aton(address)
+    packets = []
+    for i in range(20000):
+        udp = struct.pack("!HHHH", 1024 + i, int(port), 200, 0) + initiation(pubkey)
+        packets.append(struct.pack("!BBHHHBBH", 0x45, 0, 220, 0, 0, 64, 17, 0) +
+                       struct.pack("!I", 0xc6120000 + i) + to + udp)  # 198.18.0.0/15: for tests
+    print("ready", flush=True)
+    sent, end = 0, time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        for packet in packets[sent % 20000:sent % 20000 + 500]:
+            try:
+                s.sendto(packet, (address, 0))
+            except OSError:
+                pass  # as a network would
+        sent += 500
+    print(sent)
+
+
+def capture(interface, port):
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    s.bind((interface, 0x0800))
+    print("ready", flush=True)
+    while True:
+        packet, where = s.recvfrom(65536)
+        if where[2] == socket.PACKET_HOST and packet[9] == 17 and packet[0] == 0x45 and \
+                int.from_bytes(packet[22:24], "big") == int(port):
+            print(packet[28:int.from_bytes(packet[2:4], "big")].hex(), flush=True)
+
+
+def inject(interface):
+    for line in sys.stdin:
+        packet = bytes.fromhex(line)
+        protocol = 0x0800 if packet[0] >> 4 == 4 else 0x86dd
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        s.sendto(packet, (interface, protocol))
+
+
 def fire(address, port):
     family, _, _, _, where = resolve(address, port, socket.SOCK_DGRAM)
     s = socket.socket(family, socket.SOCK_DGRAM)
@@ -147,4 +200,5 @@ def flood(address, port, seconds):
 
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
-     "fire": fire, "flood": flood}[sys.argv[1]](*sys.argv[2:])
+     "fire": fire, "knock": knock, "capture": capture, "inject": inject,
+     "flood": flood}[sys.argv[1]](*sys.argv[2:])

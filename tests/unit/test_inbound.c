@@ -317,6 +317,26 @@ Test(inbound, an_inner_source_must_be_the_peers)
     check_dropped(VELD_DROP_SOURCE, 3);
 }
 
+/* Each fragment bears the source, and each is asked for it. */
+Test(inbound, an_inner_source_must_be_the_peers_in_fragments_too)
+{
+    static const uint16_t fragments[] = {0x2000, 0x2007, 0x0007}; /* first, middle, last */
+    uint8_t inner[60];
+    uint64_t counter = 0;
+    for (size_t i = 0; i < VELD_ARRAY_LEN(fragments); i++) {
+        plain_packet(inner, 60, 2);
+        memcpy(inner + 12, (uint8_t[]){10, 9, 3, 2}, 4);
+        veld_store_be16(inner + 6, fragments[i]);
+        seal(B_INDEX, 0, 0, counter++, inner, 60);
+        give_datagram();
+        check_dropped(VELD_DROP_SOURCE, counter);
+    }
+    uint8_t v6[48] = {0x60, 0, 0, 0, 0, 8, 44, 64, 0xfd, 0, 0, 3}; /* a fragment header */
+    seal(B_INDEX, 0, 0, counter++, v6, 48);
+    give_datagram();
+    check_dropped(VELD_DROP_SOURCE, counter);
+}
+
 /* A right source must not vouch for the next peer's, nor for the next packet's. */
 Test(inbound, every_packet_of_a_batch_is_checked)
 {
@@ -416,6 +436,24 @@ Test(inbound, a_keepalive_is_noticed_and_goes_no_further)
     veld_activity_sum(site_peer(p.b)->activity, 4, &a);
     cr_assert_eq(a.last_received_ns, NOW);
     cr_assert_eq(a.last_received_data_ns, 0);
+}
+
+/* It would confirm a session, keep one alive, and move its peer. */
+Test(inbound, a_forged_keepalive_is_nothing)
+{
+    struct veld_activity a;
+    struct veld_dataplane_event ev;
+    atomic_store(&p.b_session->confirmed, false);
+    seal(B_INDEX, 0, 0, 0, NULL, 0);
+    datagram[datagram_len - 1] ^= 1;
+    give_datagram();
+    check_dropped(VELD_DROP_TAG, 1);
+    veld_activity_sum(site_peer(p.b)->activity, 4, &a);
+    cr_assert_eq(a.last_received_ns, 0);
+    cr_assert_eq(p.b_session->lanes[0].window.next, 0);
+    datagram[datagram_len - 1] ^= 1;
+    give_datagram();
+    cr_assert(event(&ev) && ev.type == VELD_DP_CONFIRMED, "the true one counts");
 }
 
 Test(inbound, control_messages_go_to_control_alone)

@@ -138,16 +138,20 @@ Test(journal, crash_after_edit_is_undone_at_next_open)
 {
     crash_after(change_content);
     cr_assert_str_eq(get(target), "changed\n");
-    veld_journal_close(open_at(state_a));
-    cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n");
+    struct veld_journal *j = open_at(state_a);
+    cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n", "before anything else is done");
     cr_assert_neq(access(undo_file(state_a), F_OK), 0);
+    veld_journal_close(j);
+    cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n");
 }
 
 Test(journal, crash_after_insert_is_undone_at_next_open)
 {
     crash_after(change_lines);
     cr_assert_not_null(strstr(get(target), "\nnameserver 127.0.86.1\nnameserver 192.0.2.1\n"));
-    veld_journal_close(open_at(state_a));
+    struct veld_journal *j = open_at(state_a);
+    cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n", "before anything else is done");
+    veld_journal_close(j);
     cr_assert_str_eq(get(target), "nameserver 192.0.2.1\n");
 }
 
