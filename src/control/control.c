@@ -63,6 +63,8 @@ static int on_ping(void *ctx, const char *peer, struct veld_api_request *req,
 {
     struct veld_control *c = ctx;
     uint32_t id;
+    if (!c->timer)
+        return veld_fail(diag, VELD_E_STATE, "veld-daemon is not up yet; try again");
     if (!veld_control_peer_find(c, peer, &id))
         return veld_fail(diag, VELD_E_NOENT, "no peer is called %s; 'veld peers' lists them",
                          peer);

@@ -78,6 +78,8 @@ static size_t gather_health(const struct veld_control *c,
 json_t *veld_control_status(void *ctx)
 {
     const struct veld_control *c = ctx;
+    if (!c->timer) /* a start that failed on its way: there is nothing to report yet */
+        return NULL;
     const char *health[HEALTH_MAX];
     struct veld_status s = {
         .config = c->config,

@@ -12,8 +12,8 @@
  *
  * Control thread, on the default GLib main context. No handler blocks.
  */
-#ifndef VELD_CONTROL_API_H
-#define VELD_CONTROL_API_H
+#ifndef VELD_CONTROL_API_API_H
+#define VELD_CONTROL_API_API_H
 
 #include "base/err.h"
 

@@ -7,8 +7,8 @@
  *
  * Control thread.
  */
-#ifndef VELD_CONTROL_API_SOCKET_H
-#define VELD_CONTROL_API_SOCKET_H
+#ifndef VELD_CONTROL_API_API_SOCKET_H
+#define VELD_CONTROL_API_API_SOCKET_H
 
 #include "base/err.h"
 

@@ -5,8 +5,8 @@
  *
  * Pure; any thread.
  */
-#ifndef VELD_CONTROL_STATUS_H
-#define VELD_CONTROL_STATUS_H
+#ifndef VELD_CONTROL_API_STATUS_H
+#define VELD_CONTROL_API_STATUS_H
 
 #include "control/config/config.h"
 #include "control/engine/engine.h"

@@ -8,8 +8,8 @@
  *
  * Control thread, at start.
  */
-#ifndef VELD_CONTROL_CONFIG_H
-#define VELD_CONTROL_CONFIG_H
+#ifndef VELD_CONTROL_CONFIG_CONFIG_H
+#define VELD_CONTROL_CONFIG_CONFIG_H
 
 #include "base/addr.h"
 #include "base/err.h"

@@ -5,8 +5,8 @@
  *
  * Not for others: include control/config.h.
  */
-#ifndef VELD_CONTROL_CONFIG_READ_H
-#define VELD_CONTROL_CONFIG_READ_H
+#ifndef VELD_CONTROL_CONFIG_CONFIG_READ_H
+#define VELD_CONTROL_CONFIG_CONFIG_READ_H
 
 #include "control/config/config.h"
 #include "control/config/config_toml.h"

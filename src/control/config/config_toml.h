@@ -8,8 +8,8 @@
  *
  * Pure; any thread.
  */
-#ifndef VELD_CONTROL_CONFIG_TOML_H
-#define VELD_CONTROL_CONFIG_TOML_H
+#ifndef VELD_CONTROL_CONFIG_CONFIG_TOML_H
+#define VELD_CONTROL_CONFIG_CONFIG_TOML_H
 
 #include "base/err.h"
 

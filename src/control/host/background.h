@@ -7,8 +7,8 @@
  * once, or failed and exits. In the foreground only ready and failed are called,
  * and print directly.
  */
-#ifndef VELD_CONTROL_BACKGROUND_H
-#define VELD_CONTROL_BACKGROUND_H
+#ifndef VELD_CONTROL_HOST_BACKGROUND_H
+#define VELD_CONTROL_HOST_BACKGROUND_H
 
 #include "base/err.h"
 

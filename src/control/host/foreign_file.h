@@ -8,8 +8,8 @@
  *
  * Control thread; blocks on the disk.
  */
-#ifndef VELD_CONTROL_FOREIGN_FILE_H
-#define VELD_CONTROL_FOREIGN_FILE_H
+#ifndef VELD_CONTROL_HOST_FOREIGN_FILE_H
+#define VELD_CONTROL_HOST_FOREIGN_FILE_H
 
 #include "base/err.h"
 

@@ -13,8 +13,8 @@
  * Order of calls: open (which undoes what a crash left), edit* and insert*,
  * close (which undoes). Control thread.
  */
-#ifndef VELD_CONTROL_JOURNAL_H
-#define VELD_CONTROL_JOURNAL_H
+#ifndef VELD_CONTROL_HOST_JOURNAL_H
+#define VELD_CONTROL_HOST_JOURNAL_H
 
 #include "base/err.h"
 

@@ -5,8 +5,8 @@
  *
  * Control thread; each call is a few synchronous netlink exchanges.
  */
-#ifndef VELD_CONTROL_NETIF_H
-#define VELD_CONTROL_NETIF_H
+#ifndef VELD_CONTROL_HOST_NETIF_H
+#define VELD_CONTROL_HOST_NETIF_H
 
 #include "base/addr.h"
 #include "base/err.h"

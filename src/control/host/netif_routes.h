@@ -5,8 +5,8 @@
  *
  * Order of calls: survey, change*, clear. Control thread.
  */
-#ifndef VELD_CONTROL_NETIF_ROUTES_H
-#define VELD_CONTROL_NETIF_ROUTES_H
+#ifndef VELD_CONTROL_HOST_NETIF_ROUTES_H
+#define VELD_CONTROL_HOST_NETIF_ROUTES_H
 
 #include "base/addr.h"
 #include "base/err.h"

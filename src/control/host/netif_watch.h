@@ -7,8 +7,8 @@
  * interface are not told.
  * Control thread, on the default GLib main context.
  */
-#ifndef VELD_CONTROL_NETIF_WATCH_H
-#define VELD_CONTROL_NETIF_WATCH_H
+#ifndef VELD_CONTROL_HOST_NETIF_WATCH_H
+#define VELD_CONTROL_HOST_NETIF_WATCH_H
 
 #include "base/err.h"
 

@@ -5,8 +5,8 @@
  * CAP_DAC_OVERRIDE (undoing its edits and writing its state when the directory
  * is another user's). Everything else goes, for good, also for what it may execute.
  */
-#ifndef VELD_CONTROL_PRIVILEGES_H
-#define VELD_CONTROL_PRIVILEGES_H
+#ifndef VELD_CONTROL_HOST_PRIVILEGES_H
+#define VELD_CONTROL_HOST_PRIVILEGES_H
 
 #include "base/err.h"
 

@@ -4,8 +4,8 @@
  *
  * Control thread; each call waits for the kernel.
  */
-#ifndef VELD_CONTROL_RTNL_H
-#define VELD_CONTROL_RTNL_H
+#ifndef VELD_CONTROL_HOST_RTNL_H
+#define VELD_CONTROL_HOST_RTNL_H
 
 #include "base/addr.h"
 #include "base/err.h"

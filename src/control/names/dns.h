@@ -7,8 +7,8 @@
  * Invariant: an answer is made only from the table; no query is forwarded.
  * Control thread, on the default GLib main context.
  */
-#ifndef VELD_CONTROL_DNS_H
-#define VELD_CONTROL_DNS_H
+#ifndef VELD_CONTROL_NAMES_DNS_H
+#define VELD_CONTROL_NAMES_DNS_H
 
 #include "base/addr.h"
 #include "base/err.h"

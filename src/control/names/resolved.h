@@ -9,8 +9,8 @@
  * Control thread; every call on the bus waits at most 2 s, and the first that
  * fails ends the rest.
  */
-#ifndef VELD_CONTROL_RESOLVED_H
-#define VELD_CONTROL_RESOLVED_H
+#ifndef VELD_CONTROL_NAMES_RESOLVED_H
+#define VELD_CONTROL_NAMES_RESOLVED_H
 
 #include "base/addr.h"
 #include "base/err.h"

@@ -12,8 +12,8 @@
  * resolver is as it was, unless somebody else changed it meanwhile.
  * Control thread.
  */
-#ifndef VELD_CONTROL_RESOLVER_H
-#define VELD_CONTROL_RESOLVER_H
+#ifndef VELD_CONTROL_NAMES_RESOLVER_H
+#define VELD_CONTROL_NAMES_RESOLVER_H
 
 #include "base/addr.h"
 #include "base/err.h"
