@@ -111,11 +111,14 @@ int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
 {
     if (!p->attempting)
         return veld_attempt_start(s, p);
-    if (p->hurried || !p->handshake ||
-        veld_ns_since(s->now.mono_ns, p->handshake->sent_ns) < VELD_HURRY_GAP_NS)
+    if (p->hurried || !p->handshake)
         return 0;
     p->hurried = true;
-    return step_attempt(s, p);
+    uint64_t earliest = p->handshake->sent_ns + VELD_HURRY_GAP_NS;
+    if (s->now.mono_ns >= earliest)
+        return step_attempt(s, p);
+    p->handshake_at_ns = VELD_MIN(p->handshake_at_ns, earliest);
+    return 0;
 }
 
 int veld_attempt_due(struct veld_step *s, struct veld_engine_peer *p)

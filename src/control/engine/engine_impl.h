@@ -95,7 +95,7 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p);
 /*
  * Somebody waits for a session. An attempt that began without anybody (a call
  * after the start) may have met a peer that was not up yet, so once in an
- * attempt the next initiation leaves now, unless one has just left.
+ * attempt the next initiation leaves VELD_HURRY_GAP_NS after the last one.
  */
 int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p);
 /* `handshake_at_ns` has come. */
