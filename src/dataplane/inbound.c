@@ -230,7 +230,7 @@ static void write_packet(struct veld_inbound *in, const struct veld_incoming *m,
                          const struct veld_aead_job *job, const struct veld_inner *inner)
 {
     if (continues(in, m) &&
-        veld_join_append(&in->joins[in->n_joins - 1], job->data, job->len, inner, m->flags)) {
+        veld_join_append(&in->joins[in->n_joins - 1], job->data, job->len, m->flags)) {
         in->join_next++;
         return;
     }

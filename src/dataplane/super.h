@@ -125,7 +125,7 @@ VELD_MUST_USE int veld_join_begin(struct veld_join *j, uint8_t *packet, size_t l
  * the caller finishes this join and begins another.
  */
 VELD_MUST_USE bool veld_join_append(struct veld_join *j, uint8_t *packet, size_t len,
-                                    const struct veld_inner *inner, uint8_t flags);
+                                    uint8_t flags);
 /* Mend lengths, flags and the partial checksum of the first packet and fill `hdr`. Then write iov[0..n_iov). */
 void veld_join_finish(struct veld_join *j);
 

@@ -70,8 +70,7 @@ int veld_join_begin(struct veld_join *j, uint8_t *packet, size_t len,
     return 0;
 }
 
-bool veld_join_append(struct veld_join *j, uint8_t *packet, size_t len,
-                      const struct veld_inner *inner, uint8_t flags)
+bool veld_join_append(struct veld_join *j, uint8_t *packet, size_t len, uint8_t flags)
 {
     if (j->n_iov >= j->n_iov_max || flags != (FLAGS_OF_SEGMENT | VELD_FLAG_CONTINUES) ||
         len <= j->header_len || len - j->header_len > j->segment_payload)

@@ -96,7 +96,7 @@ static void join_all(struct segments *s)
         add(&before, s->b[i], s->len[i], s->flags[i]);
     for (size_t i = 0; i <= s->n; i++) {
         bool whole = i < s->n && veld_inner_parse(s->b[i], s->len[i], &inner) == 0;
-        if (whole && j.n_iov && veld_join_append(&j, s->b[i], s->len[i], &inner, s->flags[i]))
+        if (whole && j.n_iov && veld_join_append(&j, s->b[i], s->len[i], s->flags[i]))
             continue;
         if (j.n_iov)
             finish_and_invert(&j, &before, from);

@@ -62,9 +62,7 @@ static int begin(struct veld_join *j, struct segment *s)
 
 static bool append(struct veld_join *j, struct segment *s)
 {
-    struct veld_inner inner;
-    REQUIRE(veld_inner_parse(s->b, s->len, &inner) == 0);
-    return veld_join_append(j, s->b, s->len, &inner, s->flags);
+    return veld_join_append(j, s->b, s->len, s->flags);
 }
 
 static size_t finish(struct veld_join *j)

@@ -225,7 +225,7 @@ static bool carry_one(int from, int to, bool uso, struct tally *t)
                 write_joined(to, &j, t);
             continue;
         }
-        if (!j.n_iov || !veld_join_append(&j, at, seg_len, &inner, flags)) {
+        if (!j.n_iov || !veld_join_append(&j, at, seg_len, flags)) {
             if (j.n_iov)
                 write_joined(to, &j, t);
             REQUIRE(veld_join_begin(&j, at, seg_len, &inner, flags) == 0);
