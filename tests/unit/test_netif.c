@@ -176,6 +176,7 @@ Test(netif, everything_is_set)
     struct veld_netif *again = NULL;
     cr_assert_eq(open_with(&again, "vt0", "10.0.0.1/24", "fd00::1/64"), 0, "%s", diag.text);
     veld_netif_close(again);
+    cr_assert_eq(if_nametoindex("vt0"), 0, "gone at once, though its file is open still");
     veld_netif_close(n);
 }
 

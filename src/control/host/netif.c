@@ -24,9 +24,9 @@ struct veld_netif {
 
 /* ---- link ---- */
 
-static struct nl_msg *link_message(const struct veld_netif *n, unsigned flags)
+static struct nl_msg *link_message(const struct veld_netif *n, int type, unsigned flags)
 {
-    struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWLINK, 0);
+    struct nl_msg *msg = nlmsg_alloc_simple(type, 0);
     struct ifinfomsg info = {.ifi_index = n->ifindex, .ifi_flags = flags, .ifi_change = flags};
     if (msg && nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO) < 0) {
         nlmsg_free(msg);
@@ -38,22 +38,30 @@ static struct nl_msg *link_message(const struct veld_netif *n, unsigned flags)
 static int link_set(struct veld_netif *n, int attr, uint32_t value, const char *what,
                     struct veld_diag *diag)
 {
-    struct nl_msg *msg = link_message(n, 0);
+    struct nl_msg *msg = link_message(n, RTM_NEWLINK, 0);
     int rc = msg ? veld_rtnl_send(n->sock, msg, nla_put_u32(msg, attr, value)) : -NLE_NOMEM;
     return rc < 0 ? veld_rtnl_failed(diag, rc, what, n->name) : 0;
 }
 
 static int link_up(struct veld_netif *n, struct veld_diag *diag)
 {
-    struct nl_msg *msg = link_message(n, IFF_UP);
+    struct nl_msg *msg = link_message(n, RTM_NEWLINK, IFF_UP);
     int rc = msg ? veld_rtnl_send(n->sock, msg, 0) : -NLE_NOMEM;
     return rc < 0 ? veld_rtnl_failed(diag, rc, "bring up", n->name) : 0;
+}
+
+static void link_remove(struct veld_netif *n)
+{
+    struct nl_msg *msg = link_message(n, RTM_DELLINK, 0);
+    int rc = msg ? veld_rtnl_send(n->sock, msg, 0) : -NLE_NOMEM;
+    if (rc < 0 && rc != -NLE_INVAL) /* the kernel's answer for a link that is gone */
+        veld_warn("cannot remove %s: %s; it goes with the process", n->name, nl_geterror(rc));
 }
 
 /* The kernel shall not give the interface a link-local address: nobody is there to talk to by it. */
 static int link_no_ipv6_autoconf(struct veld_netif *n, struct veld_diag *diag)
 {
-    struct nl_msg *msg = link_message(n, 0);
+    struct nl_msg *msg = link_message(n, RTM_NEWLINK, 0);
     if (!msg)
         return veld_rtnl_failed(diag, -NLE_NOMEM, "configure", n->name);
     struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
@@ -262,6 +270,12 @@ static int configure(struct veld_netif *n, const struct veld_netif_config *cfg,
     return rc;
 }
 
+static void netif_free(struct veld_netif *n)
+{
+    nl_socket_free(n->sock);
+    g_free(n);
+}
+
 int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg,
                     struct veld_diag *diag)
 {
@@ -273,7 +287,7 @@ int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg
                  ? configure(n, cfg, diag)
                  : veld_fail(diag, VELD_E_NOMEM, "cannot configure %s: out of memory", n->name);
     if (rc < 0) {
-        veld_netif_close(n);
+        netif_free(n);
         return rc;
     }
     *out = n;
@@ -284,6 +298,6 @@ void veld_netif_close(struct veld_netif *n)
 {
     if (!n)
         return;
-    nl_socket_free(n->sock);
-    g_free(n);
+    link_remove(n);
+    netif_free(n);
 }

@@ -1,7 +1,7 @@
 /*
  * The interface as the kernel sees it: addresses, MTU, queue length, routes,
- * by rtnetlink (libnl-route-3). The interface itself is made by the dataplane
- * and disappears with the process, and its addresses and routes with it.
+ * by rtnetlink (libnl-route-3). The interface itself is made by the dataplane;
+ * its addresses and routes go with it.
  *
  * Control thread; each call is a few synchronous netlink exchanges.
  */
@@ -28,7 +28,7 @@ struct veld_netif_config {
 
 /*
  * Set everything and bring the interface up, no IPv6 link-local address. On
- * failure `diag` names the address or setting and the remedy (an address
+ * failure the interface stays, and `diag` names the address or setting and the remedy (an address
  * already in use on another interface, missing CAP_NET_ADMIN, IPv6 disabled).
  */
 VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg,
@@ -40,7 +40,12 @@ VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_net
  */
 VELD_MUST_USE int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes,
                                         size_t count, struct veld_diag *diag);
-void veld_netif_close(struct veld_netif *n); /* NULL is allowed */
+/*
+ * Removes the interface too. Without that it would go with the last io_uring
+ * request that holds its file, which the kernel ends some time after the process.
+ * NULL is allowed.
+ */
+void veld_netif_close(struct veld_netif *n);
 
 /*
  * Turn IP forwarding on for the families among `routes`, through the journal,
