@@ -26,6 +26,19 @@
 #define VELD_IO_BUFFERS 32 /* each way; a power of two */
 #define VELD_IO_FOREVER UINT64_MAX
 
+/*
+ * Descriptors are borrowed: close the engine first. `wake_fd` is a blocking
+ * eventfd: what is written to it ends a wait.
+ */
+struct veld_io_config {
+    int tun_fd, wake_fd;
+    int udp_fd;  /* received on, and sent from */
+    int lane_fd; /* sent from only: the worker's own source port. -1: there is none */
+};
+
+/* Which socket a send leaves by. */
+enum veld_io_socket { VELD_IO_MAIN, VELD_IO_LANE };
+
 /* One read of the TUN queue: virtio header, packet. */
 struct veld_tun_read {
     uint8_t *data;
@@ -33,13 +46,17 @@ struct veld_tun_read {
     uint16_t buffer;
 };
 
-/* One receive: datagrams of one sender, all `segment` long but the last, which may be shorter. */
+/*
+ * One receive: datagrams of one sender and one ECN field, all `segment` long but
+ * the last, which may be shorter.
+ */
 struct veld_udp_receive {
     uint8_t *data;
     uint32_t len;
     uint32_t segment;
     uint16_t buffer;
     bool truncated;
+    uint8_t ecn;                 /* of the outer IP header, RFC 3168 */
     const struct sockaddr *from; /* in the buffer */
     socklen_t from_len;
 };
@@ -67,10 +84,11 @@ struct veld_io_ops {
     void (*done_read)(struct veld_io *io, uint16_t buffer);
     void (*done_receive)(struct veld_io *io, uint16_t buffer);
     /* Queue one; never blocks. */
-    void (*send)(struct veld_io *io, const struct msghdr *msg, uint32_t token);
+    void (*send)(struct veld_io *io, enum veld_io_socket from, const struct msghdr *msg,
+                 uint32_t token);
     void (*write)(struct veld_io *io, const struct iovec *iov, unsigned n, uint32_t token);
     /* At once, for the rare case that must not wait: bytes or a negative errno. */
-    int (*send_now)(struct veld_io *io, const struct msghdr *msg);
+    int (*send_now)(struct veld_io *io, enum veld_io_socket from, const struct msghdr *msg);
     void (*close)(struct veld_io *io);
 };
 

@@ -359,7 +359,7 @@ static void send_run(struct veld_outbound *out, unsigned i)
     if (run->segments > 1)
         set_segment_size(run);
     out->in_flight++;
-    out->ctx->io->ops->send(out->ctx->io, &run->msg, i);
+    out->ctx->io->ops->send(out->ctx->io, VELD_IO_MAIN, &run->msg, i);
 }
 
 void veld_outbound_flush(struct veld_outbound *out)
@@ -445,7 +445,8 @@ static void send_singly(struct veld_outbound *out, struct veld_run *run)
     run->msg.msg_controllen = 0;
     for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
         run->iov.iov_len = VELD_MIN(left, run->segment);
-        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, &run->msg), 1);
+        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, VELD_IO_MAIN, &run->msg),
+                        1);
         run->iov.iov_base = (uint8_t *)run->iov.iov_base + run->iov.iov_len;
     }
 }

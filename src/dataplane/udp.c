@@ -30,6 +30,14 @@ static void allow_fragments(int fd, int family)
         (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 }
 
+/* Tell the ECN field of what arrives; a socket of both families needs both. */
+static void tell_ecn(int fd, int family)
+{
+    (void)set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+    if (family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+}
+
 static int bind_error(const struct veld_endpoint *listen, struct veld_diag *diag)
 {
     char text[VELD_ENDPOINT_STRLEN];
@@ -79,6 +87,7 @@ static int open_socket(struct veld_udp *u, const struct veld_endpoint *listen, u
     u->segment = set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0; /* changes nothing but tells */
     set_buffers(fd);
     allow_fragments(fd, u->family);
+    tell_ecn(fd, u->family);
     return 0;
 }
 
@@ -137,25 +146,40 @@ void veld_udp_close(struct veld_udp *u)
     u->n = 0;
 }
 
-uint32_t veld_udp_gro_size(const uint8_t *control, size_t len)
+/* One control message; IP_TOS comes as one byte, the others as an int. */
+static void take_control(struct veld_udp_meta *m, const struct cmsghdr *c, const uint8_t *value,
+                         size_t len)
+{
+    int number;
+    bool tos = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) ||
+               (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS);
+    if (tos && len >= sizeof number) {
+        memcpy(&number, value, sizeof number);
+        m->ecn = number & 3;
+    } else if (tos && len >= 1) {
+        m->ecn = value[0] & 3;
+    }
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO && len >= sizeof number) {
+        memcpy(&number, value, sizeof number);
+        m->segment = number > 0 ? (uint32_t)number : 0;
+    }
+}
+
+struct veld_udp_meta veld_udp_meta_read(const uint8_t *control, size_t len)
 {
     /* A walk over copies: the bytes stand in a receive buffer, aligned for nothing. */
+    struct veld_udp_meta meta = {0};
     struct cmsghdr c;
     while (len >= sizeof c) {
         memcpy(&c, control, sizeof c);
         if (c.cmsg_len < sizeof c || c.cmsg_len > len)
-            return 0;
-        int size;
-        if (c.cmsg_level == SOL_UDP && c.cmsg_type == UDP_GRO &&
-            c.cmsg_len >= CMSG_LEN(sizeof size)) {
-            memcpy(&size, control + CMSG_LEN(0), sizeof size);
-            return size > 0 ? (uint32_t)size : 0;
-        }
+            break;
+        take_control(&meta, &c, control + CMSG_LEN(0), c.cmsg_len - CMSG_LEN(0));
         size_t step = CMSG_ALIGN(c.cmsg_len);
         if (step >= len)
-            return 0;
+            break;
         control += step;
         len -= step;
     }
-    return 0;
+    return meta;
 }

@@ -7,7 +7,7 @@
  *  - datagrams larger than a path takes are fragmented outside, never lost for
  *    their size (no DF).
  *
- * Control thread, but for gro_size, which is pure.
+ * Control thread, but for meta_read, which is pure.
  */
 #ifndef VELD_DATAPLANE_UDP_H
 #define VELD_DATAPLANE_UDP_H
@@ -15,6 +15,8 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "dataplane/dataplane.h"
+
+#include <sys/socket.h>
 
 struct veld_udp {
     unsigned n;
@@ -29,7 +31,13 @@ VELD_MUST_USE int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *
                                 unsigned n, struct veld_diag *diag);
 void veld_udp_close(struct veld_udp *u);
 
-/* The datagram size UDP_GRO reports among control messages; 0 when there was but one datagram. */
-uint32_t veld_udp_gro_size(const uint8_t *control, size_t len);
+/* What the kernel tells beside a receive. */
+struct veld_udp_meta {
+    uint32_t segment; /* datagram size, by UDP_GRO; 0: there was but one datagram */
+    uint8_t ecn;      /* of the IP header; 0 where the kernel does not tell */
+};
+/* Room for the control messages of one receive: UDP_GRO's and IP_TOS's or IPV6_TCLASS's. */
+#define VELD_UDP_CONTROL_SIZE (2 * CMSG_SPACE(sizeof(int)))
+struct veld_udp_meta veld_udp_meta_read(const uint8_t *control, size_t len);
 
 #endif

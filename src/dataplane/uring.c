@@ -304,8 +304,9 @@ static bool uring_next_receive(struct veld_io *io, struct veld_udp_receive *out)
     out->from_len = VELD_MIN(o->namelen, u->receive_shape.msg_namelen);
     const uint8_t *control = (const uint8_t *)(o + 1) + u->receive_shape.msg_namelen;
     size_t control_len = VELD_MIN(o->controllen, u->receive_shape.msg_controllen);
-    uint32_t segment = veld_udp_gro_size(control, control_len);
-    out->segment = segment ? segment : out->len;
+    struct veld_udp_meta meta = veld_udp_meta_read(control, control_len);
+    out->segment = meta.segment ? meta.segment : out->len;
+    out->ecn = meta.ecn;
     return true;
 }
 
@@ -323,11 +324,17 @@ static void uring_done_receive(struct veld_io *io, uint16_t buffer)
 
 /* ---- Departures ---- */
 
-static void uring_send(struct veld_io *io, const struct msghdr *msg, uint32_t token)
+static int socket_of(const struct uring *u, enum veld_io_socket from)
+{
+    return from == VELD_IO_LANE ? u->cfg.lane_fd : u->cfg.udp_fd;
+}
+
+static void uring_send(struct veld_io *io, enum veld_io_socket from, const struct msghdr *msg,
+                       uint32_t token)
 {
     struct uring *u = of(io);
     struct io_uring_sqe *sqe = request(u, OP_SEND, token);
-    io_uring_prep_sendmsg(sqe, u->cfg.udp_fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    io_uring_prep_sendmsg(sqe, socket_of(u, from), msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void uring_write(struct veld_io *io, const struct iovec *iov, unsigned n, uint32_t token)
@@ -337,9 +344,10 @@ static void uring_write(struct veld_io *io, const struct iovec *iov, unsigned n,
     io_uring_prep_writev(sqe, u->cfg.tun_fd, iov, n, 0);
 }
 
-static int uring_send_now(struct veld_io *io, const struct msghdr *msg)
+static int uring_send_now(struct veld_io *io, enum veld_io_socket from,
+                          const struct msghdr *msg)
 {
-    ssize_t n = sendmsg(of(io)->cfg.udp_fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = sendmsg(socket_of(of(io), from), msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     return n < 0 ? -errno : (int)n;
 }
 
@@ -411,7 +419,7 @@ static int setup(struct uring *u)
     u->ring_made = true;
     u->read_multishot = has_read_multishot(&u->ring);
     u->receive_shape.msg_namelen = sizeof(struct sockaddr_in6);
-    u->receive_shape.msg_controllen = CMSG_SPACE(sizeof(int));
+    u->receive_shape.msg_controllen = VELD_UDP_CONTROL_SIZE;
     uint32_t read_size = sizeof(struct virtio_net_hdr) + PACKET_MAX;
     uint32_t receive_size =
         (uint32_t)(sizeof(struct io_uring_recvmsg_out) + u->receive_shape.msg_namelen +

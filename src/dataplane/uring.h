@@ -18,11 +18,6 @@
 #include "base/err.h"
 #include "dataplane/io.h"
 
-/* Descriptors are borrowed: close the engine first. `wake_fd` is a blocking eventfd. */
-struct veld_io_config {
-    int tun_fd, udp_fd, wake_fd;
-};
-
 /* Fails with VELD_E_UNSUPPORTED, VELD_E_PERM, VELD_E_NOMEM and what to do. Free by ops->close. */
 VELD_MUST_USE int veld_uring_open(struct veld_io **out, const struct veld_io_config *cfg,
                                   struct veld_diag *diag);

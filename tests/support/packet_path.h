@@ -82,12 +82,14 @@ static inline struct sent *remember_send(struct site *s, const struct msghdr *ms
     return r;
 }
 
-static inline void fake_send(struct veld_io *io, const struct msghdr *msg, uint32_t token)
+static inline void fake_send(struct veld_io *io, enum veld_io_socket from,
+                             const struct msghdr *msg, uint32_t token)
 {
     remember_send((struct site *)io, msg)->token = token;
 }
 
-static inline int fake_send_now(struct veld_io *io, const struct msghdr *msg)
+static inline int fake_send_now(struct veld_io *io, enum veld_io_socket from,
+                                const struct msghdr *msg)
 {
     struct site *s = (struct site *)io;
     struct sent *r = remember_send(s, msg);
