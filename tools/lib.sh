@@ -18,7 +18,7 @@ packages_test="$packages_machines python3 python3-pytest
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils"
 packages_bench="$packages_machines python3 ethtool wireguard-go wireguard-tools"
 case $(dpkg --print-architecture 2>/dev/null) in
-    amd64) packages_build+=" libipsec-mb-dev" ;;
+    amd64) packages_build+=" libipsec-mb-dev android-libboringssl" ;;
 esac
 
 say() { printf '[%3ds] %s\n' $((SECONDS - STARTED)) "$*"; }

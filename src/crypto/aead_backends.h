@@ -8,9 +8,10 @@
 #include "crypto/aead.h"
 
 extern const struct veld_aead_backend veld_aead_sodium;
+extern const struct veld_aead_backend veld_aead_boringssl; /* where the library is installed */
 
 /* Builds with the option ipsec_mb only (VELD_HAVE_IPSEC_MB). */
-extern const struct veld_aead_backend veld_aead_ipsecmb;      /* the widest vectors there are */
-extern const struct veld_aead_backend veld_aead_ipsecmb_avx2; /* AVX2 even where AVX-512 is */
+extern const struct veld_aead_backend veld_aead_ipsecmb;      /* AVX-512 */
+extern const struct veld_aead_backend veld_aead_ipsecmb_avx2; /* AVX2 */
 
 #endif

@@ -62,9 +62,9 @@ static struct veld_aead_ctx *new_ctx(void (*init)(IMB_MGR *))
     return ctx;
 }
 
-static struct veld_aead_ctx *new_widest_ctx(void)
+static struct veld_aead_ctx *new_avx512_ctx(void)
 {
-    return new_ctx(has_avx512() ? init_mb_mgr_avx512 : init_mb_mgr_avx2);
+    return new_ctx(init_mb_mgr_avx512);
 }
 
 static struct veld_aead_ctx *new_avx2_ctx(void)
@@ -155,8 +155,8 @@ static void open_jobs(struct veld_aead_ctx *ctx, struct veld_aead_job *jobs, siz
 
 const struct veld_aead_backend veld_aead_ipsecmb = {
     .name = "ipsec-mb",
-    .usable = has_avx2,
-    .new_ctx = new_widest_ctx,
+    .usable = has_avx512,
+    .new_ctx = new_avx512_ctx,
     .free_ctx = free_ctx,
     .seal = seal_jobs,
     .open = open_jobs,

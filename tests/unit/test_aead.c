@@ -4,6 +4,7 @@
 #include "../support/random.h"
 
 #include <criterion/criterion.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,14 @@ static void init(void)
 }
 
 TestSuite(aead, .init = init, .timeout = 100);
+
+static const struct veld_aead_backend *backend(const char *name)
+{
+    for (const struct veld_aead_backend *const *b = veld_aead_backends(); *b; b++)
+        if (strcmp((*b)->name, name) == 0)
+            return *b;
+    return NULL;
+}
 
 /* Runs `body` with `b`, `ctx` for each backend this CPU can run. */
 #define FOR_EACH_BACKEND(b, ctx)                                                               \
@@ -298,4 +307,15 @@ Test(aead, select_of_an_unknown_name_says_what_would_work)
                   strstr(diag.text, "auto"),
               "%s", diag.text);
     cr_assert_eq(veld_aead_select("", &b, NULL), VELD_E_UNSUPPORTED);
+}
+
+/* Its names are OpenSSL's: nobody else may find them, whatever else the process loads. */
+Test(aead, boringssl_is_loaded_for_nobody_else)
+{
+    const struct veld_aead_backend *b = backend("boringssl");
+    cr_assert_not_null(b);
+    if (!b->usable())
+        cr_skip_test("BoringSSL is not installed, or a sanitizer forbids it");
+    cr_assert_null(dlsym(RTLD_DEFAULT, "EVP_aead_chacha20_poly1305"));
+    cr_assert_null(dlsym(RTLD_DEFAULT, "EVP_AEAD_CTX_init"));
 }
