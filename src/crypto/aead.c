@@ -102,6 +102,8 @@ static void list_usable(char *out, size_t size)
 int veld_aead_select(const char *name, const struct veld_aead_backend **out,
                      struct veld_diag *diag)
 {
+    if (veld_aead_select_null(name, out))
+        return 0;
     bool automatic = strcmp(name, "auto") == 0, known = automatic;
     for (const struct veld_aead_backend *const *b = veld_aead_backends(); *b; b++) {
         bool named = strcmp((*b)->name, name) == 0;

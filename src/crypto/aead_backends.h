@@ -14,4 +14,17 @@ extern const struct veld_aead_backend veld_aead_boringssl; /* where the library 
 extern const struct veld_aead_backend veld_aead_ipsecmb;      /* AVX-512 */
 extern const struct veld_aead_backend veld_aead_ipsecmb_avx2; /* AVX2 */
 
+/*
+ * True when `name` asks for the backend that does not encrypt, which only a build with
+ * the option bench_null_aead (VELD_BENCH_NULL_AEAD) has; `out` is then that one.
+ */
+#ifdef VELD_BENCH_NULL_AEAD
+bool veld_aead_select_null(const char *name, const struct veld_aead_backend **out);
+#else
+static inline bool veld_aead_select_null(const char *name, const struct veld_aead_backend **out)
+{
+    return false;
+}
+#endif
+
 #endif
