@@ -47,7 +47,8 @@ struct veld_cli {
 
 /* The commands, each in the file of its group. */
 extern const struct veld_cli_command veld_cmd_up, veld_cmd_down, veld_cmd_status,
-    veld_cmd_peers, veld_cmd_ping, veld_cmd_keygen, veld_cmd_pubkey, veld_cmd_version;
+    veld_cmd_peers, veld_cmd_ping, veld_cmd_rekey, veld_cmd_keygen, veld_cmd_pubkey,
+    veld_cmd_version;
 
 /* "veld: ..." on standard error; returns VELD_CLI_FAILED, so that it can be the last statement. */
 int veld_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

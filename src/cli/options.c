@@ -11,8 +11,8 @@
 #define RUN (-1)
 
 static const struct veld_cli_command *const commands[] = {
-    &veld_cmd_up,   &veld_cmd_down,   &veld_cmd_status, &veld_cmd_peers,
-    &veld_cmd_ping, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
+    &veld_cmd_up,    &veld_cmd_down,   &veld_cmd_status, &veld_cmd_peers,   &veld_cmd_ping,
+    &veld_cmd_rekey, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
 };
 
 /* What every command takes, after its own. */

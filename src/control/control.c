@@ -74,6 +74,21 @@ static int on_ping(void *ctx, const char *peer, struct veld_api_request *req,
     return rc;
 }
 
+static int on_rekey(void *ctx, const char *peer, struct veld_api_request *req,
+                    struct veld_diag *diag)
+{
+    struct veld_control *c = ctx;
+    uint32_t id;
+    if (!c->timer)
+        return veld_fail(diag, VELD_E_STATE, "veld-daemon is not up yet; try again");
+    if (!peer)
+        return veld_rekeys_add(c, c->live, c->n_live, req, diag);
+    if (!veld_control_peer_find(c, peer, &id))
+        return veld_fail(diag, VELD_E_NOENT, "no peer is called %s; 'veld peers' lists them",
+                         peer);
+    return veld_rekeys_add(c, &id, 1, req, diag);
+}
+
 static const char *own_pubkey(void *ctx)
 {
     static char text[VELD_PUBKEY_STRLEN];
@@ -347,6 +362,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
                                .status = veld_control_status,
                                .pubkey = own_pubkey,
                                .ping = on_ping,
+                               .rekey = on_rekey,
                                .down = on_down};
     int rc;
     /* First what needs more than is kept; nothing of it starts a thread (privileges.h). */
@@ -421,6 +437,7 @@ void veld_control_close(struct veld_control *c)
     veld_resolver_undo(c->resolver);
     veld_dns_server_stop(c->dns);
     veld_pings_expire(c, UINT64_MAX);
+    veld_rekeys_end(c);
     veld_api_stop(c->api);
     if (c->dataplane)
         veld_dataplane_stop(c->dataplane);

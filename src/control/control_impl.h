@@ -5,6 +5,7 @@
  *   control.c   start order, stop order, the main loop's sources
  *   calls.c     peers called after a start or an address change
  *   driver.c    engine actions carried out, dataplane events fed to the engine
+ *   rekeys.c    requests for new session keys that wait for their handshakes
  *   pings.c     pings that wait for their pong
  *   peers.c     configured peers by what people type
  *   report.c    the status document and health
@@ -28,6 +29,9 @@
 
 #define PINGS_MAX      64
 #define PING_TIMEOUT_S 5
+#define REKEYS_MAX     8
+/* A lost initiation or response is repeated after 5 s. Less than `veld` waits for an answer. */
+#define REKEY_TIMEOUT_S 10
 
 struct control_peer {
     uint32_t config_index;         /* into config->peers */
@@ -41,6 +45,14 @@ struct control_ping {
     struct veld_api_request *request; /* NULL: free place */
     uint32_t peer;
     uint64_t deadline_ns;
+};
+
+struct veld_rekey_item; /* rekeys.c */
+struct control_rekey {
+    struct veld_api_request *request; /* NULL: free place */
+    uint64_t deadline_ns;
+    struct veld_rekey_item *items; /* by peer; owned */
+    size_t n, begun, open;
 };
 
 struct veld_control {
@@ -66,7 +78,9 @@ struct veld_control {
     size_t n_live;
 
     struct control_ping pings[PINGS_MAX];
-    uint32_t *to_call; /* engine ids still to be called after a start */
+    struct control_rekey rekeys[REKEYS_MAX];
+    guint rekey_source; /* 0: none is under way */
+    uint32_t *to_call;  /* engine ids still to be called after a start */
     size_t n_to_call;
 
     uint64_t unsaved_timestamp_ns; /* a floor that could not be made durable; 0: none */
@@ -89,8 +103,18 @@ VELD_MUST_USE int veld_pings_add(struct veld_control *c, uint32_t peer,
 void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong);
 void veld_pings_expire(struct veld_control *c, uint64_t now_ns);
 
+/* rekeys.c */
+/* New keys with these `n` peers (copied); the answer comes when all have them, or in time. */
+VELD_MUST_USE int veld_rekeys_add(struct veld_control *c, const uint32_t *peers, size_t n,
+                                  struct veld_api_request *req, struct veld_diag *diag);
+/* A new session with `peer` is in use. */
+void veld_rekeys_on_use(struct veld_control *c, uint32_t peer);
+/* The daemon stops: answer what is owed. */
+void veld_rekeys_end(struct veld_control *c);
+
 /* driver.c */
-void veld_control_step(struct veld_control *c, const struct veld_event *ev);
+/* What veld_engine_step returned. */
+int veld_control_step(struct veld_control *c, const struct veld_event *ev);
 void veld_control_take_events(struct veld_control *c);
 void veld_control_run_timers(struct veld_control *c);
 void veld_control_feed_activity(struct veld_control *c);

@@ -124,6 +124,7 @@ static void use(struct veld_control *c, const struct veld_action *a)
         return;
     }
     save_soon(c);
+    veld_rekeys_on_use(c, a->peer);
     if (peer->connected)
         return;
     peer->connected = true;
@@ -225,10 +226,11 @@ static int step(struct veld_control *c, const struct veld_event *ev)
     return rc;
 }
 
-void veld_control_step(struct veld_control *c, const struct veld_event *ev)
+int veld_control_step(struct veld_control *c, const struct veld_event *ev)
 {
-    step(c, ev);
+    int rc = step(c, ev);
     rearm_timer(c);
+    return rc;
 }
 
 void veld_control_run_timers(struct veld_control *c)

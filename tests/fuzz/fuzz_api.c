@@ -24,6 +24,12 @@ static int ping(void *ctx, const char *peer, struct veld_api_request *req,
     return peer[0] == 'b' ? 0 : veld_fail(diag, VELD_E_NOENT, "no peer %s", peer);
 }
 
+static int rekey(void *ctx, const char *peer, struct veld_api_request *req,
+                 struct veld_diag *diag)
+{
+    return peer ? ping(ctx, peer, req, diag) : 0;
+}
+
 static void down(void *ctx)
 {
 }
@@ -31,7 +37,7 @@ static void down(void *ctx)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct veld_api_ops ops = {
-        .status = status, .pubkey = pubkey, .ping = ping, .down = down};
+        .status = status, .pubkey = pubkey, .ping = ping, .rekey = rekey, .down = down};
     char line[64], method[64] = "", url[64] = "";
     const uint8_t *end = memchr(data, '\n', size);
     size_t len = end ? (size_t)(end - data) : size;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from net import LAB, eventually
+from net import LAB, PORT, eventually
 from pair import INNER, Pair, endpoint
 
 
@@ -139,3 +139,31 @@ def test_path_of_mtu_1280(net, outer):
             sent = pair.other(receiver).traffic("source", address, 9000, 3_000_000).stdout
             assert sink.finish().splitlines()[1] == sent.strip()
     pair.stop()
+
+
+def test_rekey_on_request(up):
+    """New keys at once, by name or for all, without a lost packet; never fresh ones again."""
+    up.connected()
+    assert up.b.veld("rekey", "nobody", check=False).returncode == 1
+    pings = up.a.spawn("ping", "-i", "0.02", "-c", "120", "-W", "1", "-q", "10.0.0.2")
+    for asks, argument in ((up.a, "machine-b"), (up.b, "10.0.0.1"), (up.b, None)):
+        time.sleep(1.1)
+        before = asks.status()["counters"]["handshakes_completed"]
+        done = asks.veld("rekey", *filter(None, [argument]))
+        assert done.stdout.startswith("new keys with machine-"), done.stdout
+        assert asks.status()["counters"]["handshakes_completed"] != before
+    again = up.b.veld("rekey", check=False)
+    assert again.returncode == 1 and "less than" in again.stderr
+    assert "120 received" in pings.finish()
+
+
+def test_rekey_without_an_answer_fails_in_time(up):
+    """The old session stays until its time, and so what it carries when b is back."""
+    up.connected()
+    up.b.sh("nft 'add table ip t; add chain ip t c { type filter hook input priority 0; };"
+            f" add rule ip t c udp dport {PORT} drop'")
+    time.sleep(1)
+    done = up.a.veld("rekey", check=False)
+    assert done.returncode == 1 and "no answer within 10 s" in done.stderr
+    up.b.sh("nft delete table ip t")
+    assert up.a.pings("10.0.0.2", count=2, wait=1) == 2

@@ -129,6 +129,12 @@ static void mishap(struct world *w, struct test_random *r)
                        &(struct veld_event){.type = VELD_EV_REKEY_DUE,
                                             .index = w->node[i].link[peer].current});
         break;
+    case 10:
+        if (w->node[i].link[peer].known)
+            node_event(
+                w, i,
+                &(struct veld_event){.type = VELD_EV_REKEY, .peer = w->node[i].link[peer].id});
+        break;
     default: break;
     }
 }

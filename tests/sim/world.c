@@ -357,7 +357,8 @@ void node_event(struct world *w, unsigned i, const struct veld_event *ev)
     struct veld_actions out;
     node->leaving = ev->type == VELD_EV_GOODBYE || ev->type == VELD_EV_REMOVE_PEER;
     int rc = veld_engine_step(node->engine, ev, &now, &out);
-    if (rc < 0)
+    bool fresh = ev->type == VELD_EV_REKEY && rc == VELD_E_LIMIT;
+    if (rc < 0 && !fresh)
         world_fail(w, "node %u: event %d gives %s", i, ev->type, veld_strerror(rc));
     for (size_t k = 0; k < out.n && !w->failed; k++)
         carry_out(w, i, &out.a[k]);

@@ -20,11 +20,11 @@
 /* ---- A daemon to talk about ---- */
 
 static struct {
-    int downs, pings;
+    int downs, pings, rekeys;
     int ping_result;
     bool reply_at_once;
     struct veld_api_request *waiting[64];
-    char peer[80];
+    char peer[80], rekey_peer[80];
 } fake;
 
 static json_t *fake_status(void *ctx)
@@ -49,13 +49,26 @@ static int fake_ping(void *ctx, const char *peer, struct veld_api_request *req,
     return 0;
 }
 
+static int fake_rekey(void *ctx, const char *peer, struct veld_api_request *req,
+                      struct veld_diag *diag)
+{
+    snprintf(fake.rekey_peer, sizeof fake.rekey_peer, "%s", peer ? peer : "(all)");
+    fake.rekeys++;
+    if (fake.reply_at_once)
+        veld_api_reply(req, 200, json_pack("{s:[]}", "peers"));
+    return 0;
+}
+
 static void fake_down(void *ctx)
 {
     fake.downs++;
 }
 
-static const struct veld_api_ops ops = {
-    .status = fake_status, .pubkey = fake_pubkey, .ping = fake_ping, .down = fake_down};
+static const struct veld_api_ops ops = {.status = fake_status,
+                                        .pubkey = fake_pubkey,
+                                        .ping = fake_ping,
+                                        .rekey = fake_rekey,
+                                        .down = fake_down};
 
 /* ---- Routing, without HTTP ---- */
 
@@ -91,6 +104,12 @@ Test(api, routes_and_refuses)
         {"POST", "/v1/ping",
          "{\"peer\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
          400, "error"},
+        {"GET", "/v1/rekey", "", 405, "error"},
+        {"POST", "/v1/rekey", "", 400, "error"},
+        {"POST", "/v1/rekey", "[]", 400, "error"},
+        {"POST", "/v1/rekey", "{\"peer\": \"\"}", 400, "error"},
+        {"POST", "/v1/rekey", "{\"all\": true}", 400, "error"},
+        {"POST", "/v1/rekey", "{}", 202, NULL},
         {"POST", "/v1/ping", "{\"peer\": \"b\"}", 202, NULL},
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(cases); i++) {
@@ -109,7 +128,9 @@ Test(api, routes_and_refuses)
         json_decref(out);
     }
     cr_assert_eq(fake.pings, 1);
+    cr_assert_eq(fake.rekeys, 1);
     cr_assert_str_eq(fake.peer, "b");
+    cr_assert_str_eq(fake.rekey_peer, "(all)");
     cr_assert_eq(fake.downs, 1);
 }
 
@@ -299,7 +320,7 @@ Test(api_socket, waiting_requests_are_bounded)
         fds[i] = client(PING_B);
     turn(100);
     cr_assert_eq(fake.pings, 16);
-    expect(ask(PING_B), "503", "too many pings");
+    expect(ask(PING_B), "503", "too many requests");
     cr_assert_eq(fake.pings, 16);
     for (int i = 0; i < 16; i++) {
         veld_api_reply(fake.waiting[i], 200, json_object());

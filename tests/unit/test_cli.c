@@ -80,6 +80,25 @@ static int serve_ping(void *ctx, const char *peer, struct veld_api_request *req,
     return 0;
 }
 
+static int serve_rekey(void *ctx, const char *peer, struct veld_api_request *req,
+                       struct veld_diag *diag)
+{
+    if (peer && strcmp(peer, "nobody") == 0)
+        return veld_fail(diag, VELD_E_NOENT, "no peer is called %s", peer);
+    json_t *done = json_pack("{s:s, s:s, s:i}", "name", "b", "ip", "10.0.0.2", "took_us", 2345);
+    json_t *failed =
+        json_pack("{s:s, s:s, s:s}", "name", "c", "ip", "10.0.0.3", "error", "no answer");
+    json_t *peers = json_array();
+    if (!peer || strcmp(peer, "b") == 0)
+        json_array_append(peers, done);
+    if (!peer)
+        json_array_append(peers, failed);
+    json_decref(done);
+    json_decref(failed);
+    veld_api_reply(req, 200, json_pack("{s:o}", "peers", peers));
+    return 0;
+}
+
 static void serve_down(void *ctx)
 {
     g_main_loop_quit(loop);
@@ -96,6 +115,7 @@ static pid_t serve(void)
         const struct veld_api_ops ops = {.status = serve_status,
                                          .pubkey = serve_pubkey,
                                          .ping = serve_ping,
+                                         .rekey = serve_rekey,
                                          .down = serve_down};
         struct veld_api *api;
         struct veld_diag diag;
@@ -181,8 +201,8 @@ TestSuite(cli_served, .init = set_up_server, .fini = tear_down, .timeout = 60);
 
 Test(cli, help_and_usage)
 {
-    static const char *const commands[] = {"up",   "down",   "status", "peers",
-                                           "ping", "keygen", "pubkey", "version"};
+    static const char *const commands[] = {"up",    "down",   "status", "peers",  "ping",
+                                           "rekey", "keygen", "pubkey", "version"};
     cr_assert_eq(run("--help"), 0);
     for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++)
         says(commands[i]);
@@ -217,8 +237,8 @@ Test(cli, help_and_usage)
 
 Test(cli, without_a_daemon)
 {
-    static const char *const commands[] = {"status",       "down",   "peers",
-                                           "peers --dump", "ping b", "pubkey"};
+    static const char *const commands[] = {"status", "down",  "peers", "peers --dump",
+                                           "ping b", "rekey", "pubkey"};
     for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++) {
         cr_expect_eq(run("%s", commands[i]), 1);
         says("veld is not running");
@@ -299,6 +319,22 @@ Test(cli_served, ping)
     cr_assert_str_eq(output, "veld: no peer is called nobody\n");
     cr_assert_eq(run("ping lost -c 1"), 1);
     cr_assert_str_eq(output, "veld: no answer from lost\n");
+}
+
+Test(cli_served, rekey)
+{
+    cr_assert_eq(run("rekey b"), 0);
+    cr_assert_str_eq(output, "new keys with b (10.0.0.2) in 2.3ms\n");
+    cr_assert_eq(run("rekey"), 1, "one of the two failed");
+    says("new keys with b (10.0.0.2) in 2.3ms\n");
+    says("veld: c: no answer\n");
+    cr_assert_eq(run("rekey lonely"), 0);
+    cr_assert_str_eq(output, "no peer has a session\n");
+    cr_assert_eq(run("rekey nobody"), 1);
+    cr_assert_str_eq(output, "veld: no peer is called nobody\n");
+    cr_assert_eq(run("rekey b c"), 2);
+    cr_assert_eq(run("rekey \"$(printf '\\377')\""), 1);
+    says("cannot be a peer's name");
 }
 
 Test(cli_served, others)

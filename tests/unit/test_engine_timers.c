@@ -373,6 +373,38 @@ Test(engine_timers, message_limit_rekeys_the_current_session_only)
     pair_free(&p);
 }
 
+Test(engine_timers, rekey_on_request_replaces_keys_but_not_fresh_ones)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made old = handshake(&p, &p.a, &p.b);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_REKEY), VELD_E_LIMIT);
+    cr_assert_eq(p.a.out.n, 0);
+    advance_ms(&p, VELD_REKEY_GAP_MS);
+    /* The responder may ask as well, and asking twice makes one handshake. */
+    cr_assert_eq(on_peer(&p, &p.b, VELD_EV_REKEY), 0);
+    struct veld_action initiation = must(&p.b, VELD_ACT_SEND);
+    cr_assert_eq(on_peer(&p, &p.b, VELD_EV_REKEY), 0);
+    cr_assert_null(action(&p.b, VELD_ACT_SEND));
+    deliver(&p, &p.b, &p.a, &initiation);
+    struct veld_action response = must(&p.a, VELD_ACT_SEND);
+    deliver(&p, &p.a, &p.b, &response);
+    cr_assert_neq(must(&p.b, VELD_ACT_USE).index, old.responder_index);
+    cr_assert_eq(on_peer(&p, &p.b, VELD_EV_REKEY), VELD_E_LIMIT);
+    pair_free(&p);
+}
+
+Test(engine_timers, rekey_on_request_also_makes_a_first_session)
+{
+    struct pair p;
+    pair_init(&p);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_REKEY), 0);
+    cr_assert_not_null(action(&p.a, VELD_ACT_SEND));
+    cr_assert_eq(step(&p, &p.a, &(struct veld_event){.type = VELD_EV_REKEY, .peer = 77}),
+                 VELD_E_NOENT);
+    pair_free(&p);
+}
+
 Test(engine_timers, a_report_after_a_long_sleep_is_no_silence)
 {
     struct pair p;

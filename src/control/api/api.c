@@ -56,21 +56,44 @@ static unsigned status_of(int err)
     }
 }
 
+/* The object {"peer": NAME} and nothing else; NULL when it is not that. Borrowed from `body`. */
+static const char *peer_of(const json_t *body)
+{
+    const char *peer = json_string_value(json_object_get(body, "peer"));
+    bool right =
+        peer && json_object_size(body) == 1 && peer[0] && strlen(peer) <= PEER_TEXT_MAX;
+    return right ? peer : NULL;
+}
+
+/* Answered later, or refused at once with `rc`. */
+static unsigned accepted(json_t **out, int rc, const struct veld_diag *diag)
+{
+    return rc == 0 ? MHD_HTTP_ACCEPTED
+                   : refuse(out, status_of(rc), diag->text[0] ? diag->text : veld_strerror(rc));
+}
+
 static unsigned post_ping(const struct call *c, json_t **out)
 {
-    static const char usage[] = "the body must be {\"peer\": \"NAME\"}";
+    struct veld_diag diag = {.text = ""};
     json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL);
-    const char *peer = json_string_value(json_object_get(body, "peer"));
-    unsigned status;
-    if (!peer || json_object_size(body) != 1 || !peer[0] || strlen(peer) > PEER_TEXT_MAX) {
-        status = refuse(out, MHD_HTTP_BAD_REQUEST, usage);
-    } else {
-        struct veld_diag diag = {.text = ""};
-        int rc = c->ops->ping(c->ops->ctx, peer, c->req, &diag);
-        status = rc == 0
-                     ? MHD_HTTP_ACCEPTED
-                     : refuse(out, status_of(rc), diag.text[0] ? diag.text : veld_strerror(rc));
-    }
+    const char *peer = peer_of(body);
+    unsigned status =
+        peer ? accepted(out, c->ops->ping(c->ops->ctx, peer, c->req, &diag), &diag)
+             : refuse(out, MHD_HTTP_BAD_REQUEST, "the body must be {\"peer\": \"NAME\"}");
+    json_decref(body);
+    return status;
+}
+
+static unsigned post_rekey(const struct call *c, json_t **out)
+{
+    struct veld_diag diag = {.text = ""};
+    json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL);
+    const char *peer = peer_of(body);
+    bool all = json_is_object(body) && json_object_size(body) == 0;
+    unsigned status =
+        peer || all ? accepted(out, c->ops->rekey(c->ops->ctx, peer, c->req, &diag), &diag)
+                    : refuse(out, MHD_HTTP_BAD_REQUEST,
+                             "the body must be {\"peer\": \"NAME\"}, or {} for all");
     json_decref(body);
     return status;
 }
@@ -87,7 +110,7 @@ static const struct {
 } routes[] = {
     {"GET", "/v1/status", get_status}, {"GET", "/v1/version", get_version},
     {"GET", "/v1/pubkey", get_pubkey}, {"POST", "/v1/ping", post_ping},
-    {"POST", "/v1/down", post_down},
+    {"POST", "/v1/rekey", post_rekey}, {"POST", "/v1/down", post_down},
 };
 
 unsigned veld_api_handle(const struct veld_api_ops *ops, const char *method, const char *url,

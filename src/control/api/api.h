@@ -8,6 +8,9 @@
  *   GET  /v1/pubkey
  *   POST /v1/ping     {"peer": "machine-b"} -> {"name": "machine-b", "ip": "10.0.0.2",
  *                     "rtt_us": ..., "path": "direct 1.2.3.4:51820"}, or 504 when no answer came
+ *   POST /v1/rekey    {"peer": "machine-b"}, or {} for all that have a session -> {"peers":
+ *                     [{"name": "machine-b", "ip": "10.0.0.2", "took_us": ...}]}, with "error"
+ *                     in place of "took_us" where it failed
  *   POST /v1/down     stop the daemon; answered before it stops
  *
  * Control thread, on the default GLib main context. No handler blocks.
@@ -38,6 +41,9 @@ struct veld_api_ops {
      */
     int (*ping)(void *ctx, const char *peer, struct veld_api_request *req,
                 struct veld_diag *diag);
+    /* The same for new session keys; `peer` NULL: with all that have a session. */
+    int (*rekey)(void *ctx, const char *peer, struct veld_api_request *req,
+                 struct veld_diag *diag);
     /* Called once the answer has left. Must not stop the API itself: leave the main loop first. */
     void (*down)(void *ctx);
 };

@@ -132,17 +132,29 @@ static const char *pass_pubkey(void *ctx)
     return req->api->ops.pubkey(req->api->ops.ctx);
 }
 
-static int pass_ping(void *ctx, const char *peer, struct veld_api_request *req,
-                     struct veld_diag *diag)
+static int owe(int (*op)(void *, const char *, struct veld_api_request *, struct veld_diag *),
+               const char *peer, struct veld_api_request *req, struct veld_diag *diag)
 {
     struct veld_api *a = req->api;
     if (a->n_waiting >= WAITING_MAX)
-        return veld_fail(diag, VELD_E_FULL, "too many pings at once; try again in a second");
+        return veld_fail(diag, VELD_E_FULL, "too many requests at once; try again in a second");
     req->owed = true; /* before the call: it may reply at once */
-    int rc = a->ops.ping(a->ops.ctx, peer, req, diag);
+    int rc = op(a->ops.ctx, peer, req, diag);
     if (rc < 0)
         req->owed = false;
     return rc;
+}
+
+static int pass_ping(void *ctx, const char *peer, struct veld_api_request *req,
+                     struct veld_diag *diag)
+{
+    return owe(req->api->ops.ping, peer, req, diag);
+}
+
+static int pass_rekey(void *ctx, const char *peer, struct veld_api_request *req,
+                      struct veld_diag *diag)
+{
+    return owe(req->api->ops.rekey, peer, req, diag);
 }
 
 static enum MHD_Result handle(struct veld_api_request *req, const char *method, const char *url)
@@ -151,6 +163,7 @@ static enum MHD_Result handle(struct veld_api_request *req, const char *method, 
                                      .status = pass_status,
                                      .pubkey = pass_pubkey,
                                      .ping = pass_ping,
+                                     .rekey = pass_rekey,
                                      .down = note_down};
     json_t *out;
     req->handled = true;

@@ -197,6 +197,16 @@ static void goodbye(struct veld_step *s, struct veld_engine_peer *p)
     veld_attempt_abandon(s, p);
 }
 
+/* Somebody wants new keys: a handshake, whether or not a session is in use. */
+static int rekey(struct veld_step *s, struct veld_engine_peer *p)
+{
+    const struct veld_engine_session *c = &p->current;
+    if (veld_slot_used(c) &&
+        veld_ns_since(s->now.mono_ns, c->born_ns) < VELD_REKEY_GAP_MS * VELD_NS_PER_MS)
+        return VELD_E_LIMIT;
+    return veld_attempt_wanted(s, p);
+}
+
 static void remove_peer(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_session_retire_all(s, p);
@@ -217,6 +227,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
         return veld_slot_used(&p->current) ? 0 : veld_attempt_wanted(s, p);
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
+    case VELD_EV_REKEY: return rekey(s, p);
     case VELD_EV_GOODBYE: goodbye(s, p); return 0;
     default: remove_peer(s, p); return 0;
     }
@@ -252,6 +263,7 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_NEED_SESSION:
     case VELD_EV_ACTIVITY:
     case VELD_EV_PING:
+    case VELD_EV_REKEY:
     case VELD_EV_REMOVE_PEER:
     case VELD_EV_GOODBYE: rc = on_peer_event(&s, ev); break;
     case VELD_EV_TIMER: rc = on_timer(&s); break;

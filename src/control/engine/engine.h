@@ -46,8 +46,9 @@ struct veld_engine;
 #define VELD_SILENCE_S 15 /* said data and heard nothing for so long: handshake anew */
 #define VELD_TIMESTAMP_RESERVE_S                                                               \
     60 /* how far ahead of use the persisted timestamp floor is written */
-#define VELD_CHALLENGE_TIMEOUT_S 5   /* an unanswered path challenge is forgotten */
-#define VELD_CHALLENGE_GAP_MS    100 /* at most one new challenge per peer in this time */
+#define VELD_CHALLENGE_TIMEOUT_S 5    /* an unanswered path challenge is forgotten */
+#define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
+#define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */
 
 #define VELD_INITIATIONS_PER_S 20 /* per IPv4 address or IPv6 /64, under load */
 #define VELD_INITIATIONS_BURST 5
@@ -116,6 +117,7 @@ enum veld_event_type {
     VELD_EV_MESSAGE,      /* control message on session `index` */
     VELD_EV_ACTIVITY,     /* what the dataplane saw, about once a second per live peer */
     VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
+    VELD_EV_REKEY, /* new keys with `peer` now (veld rekey); VELD_E_LIMIT when it has them */
     VELD_EV_REMOVE_PEER,
     VELD_EV_GOODBYE, /* we are stopping: tell `peer`, retire its sessions */
     VELD_EV_TIMER,
