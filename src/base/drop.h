@@ -32,6 +32,7 @@
     /* after authentication */                                                                 \
     X(INNER, "bad_inner_packet", "decrypted payload is not a whole IP packet")                 \
     X(SOURCE, "bad_inner_source", "inner source address does not belong to the peer")          \
+    X(CONGESTION, "congestion", "marked as congested on the way, and of a flow without ECN")   \
     X(MESSAGE, "bad_control_message", "in-session control message is malformed")               \
     /* outbound */                                                                             \
     X(TUN_PACKET, "bad_tun_packet", "packet from the interface is not valid IP")               \

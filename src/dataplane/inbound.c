@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/clock.h"
+#include "dataplane/ecn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -264,6 +265,10 @@ static void take_packet(struct veld_inbound *in, const struct veld_incoming *m,
         drop(in, VELD_DROP_SOURCE);
         return;
     }
+    if (!veld_ecn_decapsulate(job->data, in->ecn[m->source])) {
+        drop(in, VELD_DROP_CONGESTION);
+        return;
+    }
     veld_counter_set(&line->last_received_data_ns, in->ctx->now_ns);
     veld_counter_add(&line->received_bytes, job->len);
     veld_counter_add(&line->received_packets, 1);
@@ -311,6 +316,7 @@ void veld_inbound_receive(struct veld_inbound *in, const struct veld_udp_receive
     uint8_t source = (uint8_t)in->n_sources++;
     assert(source < VELD_IO_BUFFERS);
     in->buffers[source] = r->buffer;
+    in->ecn[source] = r->ecn & 3;
     if (r->truncated) {
         drop(in, VELD_DROP_OVERSIZED);
         return;

@@ -43,6 +43,7 @@ struct veld_inbound {
     unsigned n_sources;
     struct veld_endpoint sources[VELD_IO_BUFFERS];
     uint16_t buffers[VELD_IO_BUFFERS];
+    uint8_t ecn[VELD_IO_BUFFERS]; /* of their outer headers */
     /* The join being built: the last of `joins`, while `joining`. */
     bool joining;
     const struct veld_session *join_session;

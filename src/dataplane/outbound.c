@@ -1,6 +1,7 @@
 #include "dataplane/outbound.h"
 
 #include "base/log.h"
+#include "dataplane/ecn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -71,19 +72,19 @@ static void tell_need_session(struct veld_outbound *out, struct veld_peer *peer)
 
 /* The last run, when a datagram of `len` may join it. */
 static struct veld_run *open_run(struct veld_outbound *out, const struct veld_session *session,
-                                 const struct veld_path *path, uint32_t len)
+                                 const struct veld_path *path, uint32_t len, uint8_t ecn)
 {
     if (!out->segment_offload || out->n_runs == out->first_run)
         return NULL;
     struct veld_run *run = &out->runs[out->n_runs - 1];
-    bool fits = run->session == session && run->path == path && !run->closed &&
-                len <= run->segment && run->segments < VELD_RUN_SEGMENTS &&
+    bool fits = run->session == session && run->path == path && run->ecn == ecn &&
+                !run->closed && len <= run->segment && run->segments < VELD_RUN_SEGMENTS &&
                 run->len + len <= VELD_DATAGRAM_MAX;
     return fits ? run : NULL;
 }
 
 static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *session,
-                                const struct veld_path *path, uint32_t len)
+                                const struct veld_path *path, uint32_t len, uint8_t ecn)
 {
     struct veld_run *run = &out->runs[out->n_runs++];
     run->session = session;
@@ -97,6 +98,7 @@ static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *
     run->len = 0;
     run->segment = (uint16_t)len;
     run->segments = 0;
+    run->ecn = ecn;
     run->closed = false;
     return run;
 }
@@ -124,14 +126,15 @@ static void segment_add(struct veld_outbound *out, struct veld_session *session,
                         const struct veld_path *path, size_t inner_len, uint8_t flags)
 {
     uint32_t len = (uint32_t)(inner_len + VELD_DATA_OVERHEAD);
-    struct veld_run *run = open_run(out, session, path, len);
+    uint8_t ecn = veld_ecn_of(out->arena + out->used + VELD_HEADER_SIZE);
+    struct veld_run *run = open_run(out, session, path, len, ecn);
     if (!run) {
         /* Behind another session's run the counter before ours is not the segment before ours. */
         bool follows =
             out->n_runs > out->first_run && out->runs[out->n_runs - 1].session == session;
         if (!follows)
             flags &= (uint8_t)~VELD_FLAG_CONTINUES;
-        run = new_run(out, session, path, len);
+        run = new_run(out, session, path, len, ecn);
     }
     struct veld_header h = {.type = VELD_DATA,
                             .flags = flags,
@@ -341,23 +344,35 @@ static bool reserve(struct veld_outbound *out, unsigned i, unsigned end, uint64_
     return true;
 }
 
-static void set_segment_size(struct veld_run *run)
+/* Append a control message; the room is there (struct veld_run). */
+static void add_control(struct veld_run *run, int level, int type, const void *value,
+                        size_t len)
 {
+    struct cmsghdr *c = (struct cmsghdr *)(void *)(run->control + run->msg.msg_controllen);
+    *c = (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len)};
+    memcpy(CMSG_DATA(c), value, len);
     run->msg.msg_control = run->control;
-    run->msg.msg_controllen = sizeof run->control;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&run->msg);
-    c->cmsg_level = SOL_UDP;
-    c->cmsg_type = UDP_SEGMENT;
-    c->cmsg_len = CMSG_LEN(sizeof run->segment);
-    memcpy(CMSG_DATA(c), &run->segment, sizeof run->segment);
+    run->msg.msg_controllen += CMSG_SPACE(len);
+}
+
+/* An IPv4 destination wants IP_TOS also on a socket of both families (Linux udpv6_sendmsg). */
+static void add_ecn(struct veld_run *run)
+{
+    int ecn = run->ecn;
+    bool v4 = run->path->endpoint.ip.family == 4;
+    if (ecn)
+        add_control(run, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &ecn,
+                    sizeof ecn);
 }
 
 static void send_run(struct veld_outbound *out, unsigned i)
 {
     struct veld_run *run = &out->runs[i];
     run->iov.iov_len = run->len;
+    run->msg.msg_controllen = 0;
+    add_ecn(run); /* first: it stays when the run is sent singly */
     if (run->segments > 1)
-        set_segment_size(run);
+        add_control(run, SOL_UDP, UDP_SEGMENT, &run->segment, sizeof run->segment);
     out->in_flight++;
     out->ctx->io->ops->send(out->ctx->io, VELD_IO_MAIN, &run->msg, i);
 }
@@ -441,8 +456,7 @@ static void sent_or_dropped(struct veld_outbound *out, int result, unsigned n)
 
 static void send_singly(struct veld_outbound *out, struct veld_run *run)
 {
-    run->msg.msg_control = NULL;
-    run->msg.msg_controllen = 0;
+    run->msg.msg_controllen = run->ecn ? CMSG_SPACE(sizeof(int)) : 0;
     for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
         run->iov.iov_len = VELD_MIN(left, run->segment);
         sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, VELD_IO_MAIN, &run->msg),

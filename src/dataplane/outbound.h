@@ -3,7 +3,7 @@
  * a datagram -> one send per run of equal datagrams.
  *
  * A run is up to 64 datagrams of one session behind one another in the arena,
- * all of one size but the last; UDP_SEGMENT cuts it in the kernel. Packets for a
+ * all of one size but the last and of one ECN field; UDP_SEGMENT cuts it in the kernel. Packets for a
  * peer without a session wait (hold.h) until `look` finds one.
  *
  * Invariants:
@@ -32,13 +32,16 @@
 struct veld_run {
     struct msghdr msg;
     struct iovec iov;
-    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
+    /* UDP_SEGMENT; IP_TOS or IPV6_TCLASS */
+    _Alignas(
+        struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
     struct sockaddr_in6 to; /* a copy: the path may be gone when the send is told */
     struct veld_session *session;
     const struct veld_path *path; /* both: within the turn only */
     uint32_t len;
     uint16_t segment; /* datagram length: of all but the last */
     uint16_t segments;
+    uint8_t ecn; /* of every inner packet in it */
     bool closed; /* a shorter datagram came */
 };
 

@@ -28,6 +28,11 @@ uint16_t veld_csum_fold(uint64_t sum)
     return (uint16_t)sum;
 }
 
+uint16_t veld_csum_update(uint16_t csum, uint16_t before, uint16_t after)
+{
+    return ~veld_csum_fold((uint64_t)(uint16_t)~csum + (uint16_t)~before + after);
+}
+
 static bool is_extension(uint8_t proto)
 {
     return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS;

@@ -10,7 +10,7 @@
  * difference of lengths and never made anew, since the pseudo-header cannot
  * always be read off the packet (IPv6 routing headers hide the destination).
  *
- * Private to super_split.c and super_join.c. Pure.
+ * Pure.
  */
 #ifndef VELD_DATAPLANE_SUPER_HEADERS_H
 #define VELD_DATAPLANE_SUPER_HEADERS_H
@@ -59,5 +59,7 @@ void veld_headers_patch(const struct veld_super_headers *h, uint8_t *headers, ui
 /* The internet checksum's sum of 16-bit words, an odd last byte padded; and its folding (RFC 1071). */
 uint64_t veld_csum_add(const uint8_t *p, size_t len);
 uint16_t veld_csum_fold(uint64_t sum);
+/* A header's checksum after one of its 16-bit words has changed (RFC 1624, equation 3). */
+uint16_t veld_csum_update(uint16_t csum, uint16_t before, uint16_t after);
 
 #endif

@@ -22,6 +22,7 @@ struct sent {
     uint32_t len, segment; /* segment: as UDP_SEGMENT says, else the whole */
     uint32_t token;
     bool told, now; /* now: by send_now */
+    uint8_t ecn;    /* as the control message says, else 0 */
     struct sockaddr_in to;
 };
 
@@ -69,11 +70,20 @@ static inline struct sent *remember_send(struct site *s, const struct msghdr *ms
     r->bytes = gather(msg->msg_iov, msg->msg_iovlen, &r->len);
     r->segment = r->len;
     memcpy(&r->to, msg->msg_name, sizeof r->to);
-    if (msg->msg_controllen) {
-        const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    cr_assert(msg->msg_controllen == 0 || msg->msg_control);
+    struct msghdr m = *msg;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
         uint16_t size;
+        int tos;
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+            cr_assert_eq(c->cmsg_len, CMSG_LEN(sizeof tos));
+            memcpy(&tos, CMSG_DATA(c), sizeof tos);
+            r->ecn = (uint8_t)tos;
+            continue;
+        }
         cr_assert_eq(c->cmsg_level, SOL_UDP);
         cr_assert_eq(c->cmsg_type, UDP_SEGMENT);
+        cr_assert_eq(c->cmsg_len, CMSG_LEN(sizeof size));
         memcpy(&size, CMSG_DATA(c), sizeof size);
         r->segment = size;
         cr_assert_leq((r->len + size - 1) / size, 64);
@@ -305,9 +315,9 @@ static inline void give_tun(struct site *s, const struct virtio_net_hdr *vh,
 
 static uint8_t receive_memory[VELD_IO_BUFFERS][65536];
 
-/* A receive of a turn of `s` already begun. */
-static inline void give_udp(struct site *s, const uint8_t *bytes, uint32_t len,
-                            uint32_t segment, const char *from)
+/* A receive of a turn of `s` already begun, with this ECN field. */
+static inline void give_udp_ecn(struct site *s, const uint8_t *bytes, uint32_t len,
+                                uint32_t segment, const char *from, uint8_t ecn)
 {
     struct veld_endpoint ep;
     struct sockaddr_storage sa;
@@ -323,9 +333,16 @@ static inline void give_udp(struct site *s, const uint8_t *bytes, uint32_t len,
                                  .len = len,
                                  .segment = segment,
                                  .buffer = buffer,
+                                 .ecn = ecn,
                                  .from = (struct sockaddr *)&sa,
                                  .from_len = sa_len};
     veld_inbound_receive(s->in, &r);
+}
+
+static inline void give_udp(struct site *s, const uint8_t *bytes, uint32_t len,
+                            uint32_t segment, const char *from)
+{
+    give_udp_ecn(s, bytes, len, segment, from, 0);
 }
 
 /* Everything `from` sent, as the kernel would gather it, through one turn of `to`. */
