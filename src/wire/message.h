@@ -18,24 +18,35 @@
 #include <stdint.h>
 
 #define VELD_MESSAGE_HEADER_SIZE 4
-#define VELD_MESSAGE_MAX         256 /* header and body */
+#define VELD_MESSAGE_MAX         256 /* header and body, padding of a probe aside */
 #define VELD_PING_TOKEN_SIZE     16
+#define VELD_PROBE_SIZE          10 /* a probe without padding, and an answer */
 
 enum veld_message_type {
     VELD_MSG_PING = 1,    /* body: 16-byte token; answered by a pong with the same token */
     VELD_MSG_PONG = 2,    /* body: the ping's token */
     VELD_MSG_GOODBYE = 3, /* no body: the sender is stopping and forgets its sessions */
+    /* body: id 4, size 2 (of the whole message), padding up to that size; answered by PROBED */
+    VELD_MSG_PROBE = 4,
+    VELD_MSG_PROBED = 5, /* body: id and size of the probe that arrived */
 };
 
 struct veld_message {
     uint8_t type;
     uint8_t token[VELD_PING_TOKEN_SIZE]; /* ping and pong */
+    uint32_t id;                         /* probe and probed */
+    uint16_t size;                       /* the same; at least VELD_PROBE_SIZE */
 };
 
-/* Bytes written, at most VELD_MESSAGE_MAX. `m->type` must be a known type. */
+/*
+ * Bytes written, at most VELD_MESSAGE_MAX. `m->type` must be a known type. Of a
+ * probe the padding is not written: whoever sends it adds it, up to `m->size`.
+ */
 size_t veld_message_write(uint8_t out[VELD_MESSAGE_MAX], const struct veld_message *m);
 
 /*
+ * Of `len` bytes the first VELD_MESSAGE_MAX are read: only a probe may be
+ * longer, and its padding says nothing.
  * VELD_E_FORMAT when malformed; VELD_E_UNSUPPORTED when well-formed but of an
  * unknown type (to be ignored, not counted as an error).
  */
