@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "dataplane/steering.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -134,9 +135,16 @@ int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *listen, unsign
         if (rc == 0 && u->n == 1)
             rc = learn_port(u, &at, diag);
     }
-    if (rc < 0)
+    if (rc < 0) {
         veld_udp_close(u);
-    return rc;
+        return rc;
+    }
+    u->steered = veld_steering_attach(u->fds[0], n) == 0;
+    if (!u->steered)
+        veld_warn("this kernel does not steer lanes to workers (%s); each peer's traffic "
+                  "reaches one worker alone, which is slower",
+                  strerror(errno));
+    return 0;
 }
 
 void veld_udp_close(struct veld_udp *u)

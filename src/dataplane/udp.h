@@ -1,5 +1,6 @@
 /*
- * The UDP sockets: one a worker, all on the listen port (SO_REUSEPORT).
+ * The UDP sockets: one a worker, all on the listen port (SO_REUSEPORT), with
+ * data steered to them by lane (steering.h).
  *
  * Invariants:
  *  - no other process has the port: the first socket binds it alone before it
@@ -24,6 +25,7 @@ struct veld_udp {
     int family; /* AF_INET, or AF_INET6 taking IPv4 too */
     uint16_t port;
     bool segment, gro; /* the kernel has UDP_SEGMENT, UDP_GRO */
+    bool steered;      /* lanes find their worker; false only where the kernel cannot */
 };
 
 /* Port 0 lets the kernel choose. On failure nothing stays open. */
