@@ -157,15 +157,16 @@ enum veld_dataplane_event_type {
     VELD_DP_CONFIRMED, /* the first valid datagram on a session, `use`d or not */
     VELD_DP_NEED_SESSION, /* a packet waits for a session with `peer` (told once until `use` or `drop_held`) */
     VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
-    VELD_DP_MOVED, /* highest counter so far on a lane came from an address that is not the peer's endpoint */
+    VELD_DP_MOVED, /* highest counter so far on lane 0 came from an address that is not the peer's endpoint */
     VELD_DP_MESSAGE, /* an authenticated control message; may not be well-formed */
 };
 
 struct veld_dataplane_event {
     enum veld_dataplane_event_type type;
-    uint32_t peer;             /* all but HANDSHAKE */
-    uint32_t local_index;      /* CONFIRMED, REKEY_DUE, MOVED, MESSAGE */
-    struct veld_endpoint from; /* HANDSHAKE, CONFIRMED, MOVED, MESSAGE */
+    uint32_t peer;        /* all but HANDSHAKE */
+    uint32_t local_index; /* CONFIRMED, REKEY_DUE, MOVED, MESSAGE */
+    struct veld_endpoint
+        from; /* HANDSHAKE, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
     uint16_t len;
     uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, MESSAGE */
 };

@@ -154,7 +154,8 @@ static bool tell(struct veld_inbound *in, enum veld_dataplane_event_type type,
     struct veld_dataplane_event ev = {.type = type};
     ev.peer = m->session->peer->ref.id;
     ev.local_index = m->session->local_index;
-    ev.from = in->sources[m->source];
+    if (m->lane == 0) /* others may leave by a port that receives nothing */
+        ev.from = in->sources[m->source];
     ev.len = (uint16_t)len;
     if (len)
         memcpy(ev.bytes, bytes, len);
@@ -281,7 +282,7 @@ static void deliver(struct veld_inbound *in, const struct veld_incoming *m,
     struct veld_activity_line *line = &m->session->peer->activity[in->ctx->thread];
     veld_counter_set(&line->last_received_ns, in->ctx->now_ns);
     confirm(in, m);
-    if (m->newest)
+    if (m->newest && m->lane == 0)
         notice_move(in, m);
     if (m->flags & VELD_FLAG_CONTROL)
         take_message(in, m, job);

@@ -5,6 +5,8 @@
  * Invariants:
  *  - nothing a datagram says changes anything before its tag was right: not the
  *    replay window, not the peer's address, no event but a handshake's;
+ *  - only lane 0 tells where a peer is: another lane may leave by a port of its
+ *    own, at which nobody listens;
  *  - a packet reaches the TUN only if its source address routes to the peer
  *    that sealed it;
  *  - a control message never reaches the TUN;

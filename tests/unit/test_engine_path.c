@@ -43,6 +43,24 @@ Test(engine_path, a_new_address_is_asked_before_it_is_believed)
     pair_free(&p);
 }
 
+/* On a lane above 0 an address is unknown (family 0): such a port receives nothing. */
+Test(engine_path, a_ping_on_another_lane_is_answered_to_the_endpoint)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct veld_message ping = {.type = VELD_MSG_PING, .token = {7}};
+    say(&p, &p.b, m.responder_index, &(struct veld_endpoint){0}, &ping);
+    struct veld_action pong = must(&p.b, VELD_ACT_SEND_MESSAGE);
+    cr_assert_eq(pong.to.ip.family, 0, "wherever the endpoint is");
+    cr_assert_eq(parsed(&pong).type, VELD_MSG_PONG);
+    cr_assert_arr_eq(parsed(&pong).token, ping.token, sizeof ping.token);
+    cr_assert_null(action(&p.b, VELD_ACT_SET_ENDPOINT));
+    say(&p, &p.b, m.responder_index, &p.a.address, &ping);
+    cr_assert(goes_to(&p.b, VELD_ACT_SEND_MESSAGE, &p.a.address));
+    pair_free(&p);
+}
+
 Test(engine_path, challenges_expire_and_are_few)
 {
     struct pair p;
@@ -124,6 +142,30 @@ Test(engine_path, confirmed_from_elsewhere_proves_the_answered_address_and_asks_
     on_session(&p, &p.b, VELD_EV_CONFIRMED, m.responder_index, &other);
     cr_assert(goes_to(&p.b, VELD_ACT_SET_ENDPOINT, &p.a.address));
     cr_assert(goes_to(&p.b, VELD_ACT_SEND_MESSAGE, &other));
+    pair_free(&p);
+}
+
+Test(engine_path, confirmed_on_another_lane_keeps_what_was_proved)
+{
+    static const struct veld_endpoint unknown = {0};
+    struct pair p;
+    pair_init(&p);
+    struct made m = half_handshake(&p, &p.a, &p.b);
+    on_session(&p, &p.b, VELD_EV_CONFIRMED, m.responder_index, &unknown);
+    cr_assert(goes_to(&p.b, VELD_ACT_SET_ENDPOINT, &p.a.address), "nothing was proved yet");
+
+    /* a's next initiation, sent on by somebody on the way. */
+    struct veld_endpoint other = ep("198.51.100.66:6");
+    advance_ms(&p, 1000);
+    on_session(&p, &p.a, VELD_EV_REKEY_DUE, m.initiator_index, &unknown);
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    cr_assert_eq(deliver_from(&p, &p.b, &initiation, &other, false), 0);
+    uint32_t next = must(&p.b, VELD_ACT_INSTALL).index;
+    on_session(&p, &p.b, VELD_EV_CONFIRMED, next, &unknown);
+    cr_assert_eq(must(&p.b, VELD_ACT_USE).index, next);
+    cr_assert_null(action(&p.b, VELD_ACT_SET_ENDPOINT));
+    cr_assert_null(action(&p.b, VELD_ACT_SEND_MESSAGE));
+    cr_assert(endpoint_is(&p.b, &p.a.address));
     pair_free(&p);
 }
 

@@ -127,8 +127,8 @@ struct veld_event {
     enum veld_event_type type;
     uint32_t peer;
     uint32_t index;
-    struct veld_endpoint from;
-    const uint8_t *data; /* borrowed for the step */
+    struct veld_endpoint from; /* CONFIRMED, MESSAGE: family 0 when it came on a lane above 0 */
+    const uint8_t *data;       /* borrowed for the step */
     size_t len;
     bool under_load; /* DATAGRAM */
     /* ACTIVITY: monotonic ns of the last authenticated datagram, and of the last inner packet; 0 never */

@@ -162,7 +162,7 @@ void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
 /* Our initiation to `to`, sent at `sent_ns`, was answered. */
 void veld_path_answered(struct veld_step *s, struct veld_engine_peer *p,
                         const struct veld_endpoint *to, uint64_t sent_ns);
-/* `next` was confirmed, by a datagram from `from`. */
+/* `next` was confirmed, by a datagram from `from` (family 0: on a lane above 0). */
 void veld_path_confirmed(struct veld_step *s, struct veld_engine_peer *p,
                          const struct veld_endpoint *from);
 /* Ask `to` for a sign of life before it becomes the endpoint. */

@@ -1,10 +1,15 @@
 #include "control/engine/engine_impl.h"
 
-/* To where the ping came from, which is what its sender wants to know; never longer than it. */
+/*
+ * To where the ping came from, which is what its sender wants to know; one on a
+ * lane above 0 comes from a port that receives nothing, and is answered to the
+ * endpoint. Never longer than the ping.
+ */
 static void answer_ping(struct veld_step *s, struct veld_engine_peer *p,
                         const struct veld_message *ping, const struct veld_endpoint *from)
 {
-    if (!veld_slot_used(&p->current) || !veld_endpoint_usable(from))
+    bool known = from->ip.family != 0; /* else it goes to the endpoint */
+    if (!veld_slot_used(&p->current) || (known && !veld_endpoint_usable(from)))
         return;
     struct veld_message pong = *ping;
     pong.type = VELD_MSG_PONG;

@@ -35,7 +35,8 @@ void veld_path_answered(struct veld_step *s, struct veld_engine_peer *p,
 void veld_path_confirmed(struct veld_step *s, struct veld_engine_peer *p,
                          const struct veld_endpoint *from)
 {
-    if (p->endpoint_proved_ns && veld_endpoint_equal(&p->endpoint, from))
+    bool unknown = from->ip.family == 0; /* lane 0 will tell if it has moved */
+    if (p->endpoint_proved_ns && (unknown || veld_endpoint_equal(&p->endpoint, from)))
         return;
     veld_path_proved(s, p, &p->answered_to); /* the response went there, and was received */
 }
