@@ -133,6 +133,17 @@ static int mix_dh(struct veld_noise *n, const uint8_t secret[32], const uint8_t 
     return rc;
 }
 
+static int mix_ss(struct veld_noise *n)
+{
+    if (!n->kept_shared || !n->kept_shared(n->kept_ctx, n->rs, n->shared)) {
+        int rc = veld_x25519(n->shared, n->s_secret, n->rs);
+        if (rc < 0)
+            return rc;
+    }
+    mix_key(n, n->shared);
+    return 0;
+}
+
 static void mix_psk(struct veld_noise *n)
 {
     if (n->pattern == VELD_NOISE_IKPSK2)
@@ -144,7 +155,10 @@ static void mix_psk(struct veld_noise *n)
 void veld_noise_init(struct veld_noise *n, enum veld_noise_role role,
                      const struct veld_noise_config *cfg)
 {
-    *n = (struct veld_noise){.pattern = cfg->pattern, .role = role};
+    *n = (struct veld_noise){.pattern = cfg->pattern,
+                             .role = role,
+                             .kept_shared = cfg->kept_shared,
+                             .kept_ctx = cfg->kept_ctx};
     memcpy(n->s_secret, cfg->static_secret, sizeof n->s_secret);
     memcpy(n->s_pub, cfg->static_public, sizeof n->s_pub);
     if (role == VELD_NOISE_INITIATOR)
@@ -181,7 +195,7 @@ static int write_initiation(struct veld_noise *n, const uint8_t ephemeral[32],
     encrypt_and_hash(n, n->s_pub, DH_LEN, out);
     out += DH_LEN + TAG_LEN;
     /* ss */
-    if ((rc = mix_dh(n, n->s_secret, n->rs)) < 0)
+    if ((rc = mix_ss(n)) < 0)
         return rc;
     /* payload */
     encrypt_and_hash(n, payload, payload_len, out);
@@ -216,7 +230,7 @@ static int read_initiation(struct veld_noise *n, const uint8_t *in, size_t len,
         return rc;
     in += DH_LEN + TAG_LEN;
     /* ss */
-    if ((rc = mix_dh(n, n->s_secret, n->rs)) < 0)
+    if ((rc = mix_ss(n)) < 0)
         return rc;
     /* payload */
     return decrypt_and_hash(n, in, len - DH_LEN - (DH_LEN + TAG_LEN), payload);

@@ -23,6 +23,13 @@
 enum veld_noise_pattern { VELD_NOISE_IK, VELD_NOISE_IKPSK2 };
 enum veld_noise_role { VELD_NOISE_INITIATOR, VELD_NOISE_RESPONDER };
 
+/*
+ * DH(s, rs) depends on two long-lived keys alone, so its owner may keep it from
+ * one handshake to the next, as secret as the keys are. True, and `shared` set,
+ * when it is known for this remote static key.
+ */
+typedef bool veld_noise_kept_fn(void *ctx, const uint8_t remote_static[32], uint8_t shared[32]);
+
 struct veld_noise {
     enum veld_noise_pattern pattern;
     enum veld_noise_role role;
@@ -34,6 +41,9 @@ struct veld_noise {
     uint8_t e_secret[32], e_pub[32]; /* own ephemeral */
     uint8_t rs[32];                  /* remote static */
     uint8_t re[32];                  /* remote ephemeral */
+    uint8_t shared[32];              /* DH(s, rs), once the first message is written or read */
+    veld_noise_kept_fn *kept_shared;
+    void *kept_ctx;
 };
 
 /* What a handshake yields: one key each way, and the hash that binds the transcript. */
@@ -49,6 +59,8 @@ struct veld_noise_config {
     const uint8_t *psk;                           /* IKpsk2 only, 32 bytes */
     const uint8_t *prologue;
     size_t prologue_len;
+    veld_noise_kept_fn *kept_shared; /* NULL: it is computed each time */
+    void *kept_ctx;                  /* outlives the handshake's first message */
 };
 
 void veld_noise_init(struct veld_noise *n, enum veld_noise_role role,

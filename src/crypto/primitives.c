@@ -71,15 +71,22 @@ int veld_hkdf_expand(uint8_t *out, size_t out_len, const uint8_t prk[32], const 
     }
     uint8_t t[VELD_HASH_SIZE];
     size_t t_len = 0; /* T(0) is empty */
+    crypto_auth_hmacsha256_state keyed, st;
+    crypto_auth_hmacsha256_init(&keyed, prk, VELD_HASH_SIZE);
     for (uint8_t counter = 1; out_len > 0; counter++) {
-        const struct veld_bytes parts[] = {{t, t_len}, {info, info_len}, {&counter, 1}};
-        veld_hmac(t, prk, VELD_HASH_SIZE, parts, VELD_ARRAY_LEN(parts));
+        st = keyed;
+        crypto_auth_hmacsha256_update(&st, t, t_len);
+        crypto_auth_hmacsha256_update(&st, info, info_len);
+        crypto_auth_hmacsha256_update(&st, &counter, 1);
+        crypto_auth_hmacsha256_final(&st, t);
         t_len = sizeof t;
         size_t n = VELD_MIN(out_len, sizeof t);
         memcpy(out, t, n);
         out += n;
         out_len -= n;
     }
+    veld_wipe(&keyed, sizeof keyed);
+    veld_wipe(&st, sizeof st);
     veld_wipe(t, sizeof t);
     return 0;
 }
@@ -207,6 +214,19 @@ int veld_ed25519_public_to_x25519(uint8_t x_public[32], const uint8_t public_key
         return 0;
     memset(x_public, 0, 32);
     return VELD_E_KEY;
+}
+
+bool veld_ed25519_is_canonical(const uint8_t public_key[32])
+{
+    uint8_t high = public_key[31] | 0x80; /* whatever the sign */
+    for (size_t i = 1; i < 31; i++)
+        high &= public_key[i];
+    return high != 0xff || public_key[0] < 0xed;
+}
+
+bool veld_ed25519_same_but_for_sign(const uint8_t a[32], const uint8_t b[32])
+{
+    return memcmp(a, b, 31) == 0 && ((a[31] ^ b[31]) & 0x7f) == 0;
 }
 
 /* ---- text ---- */

@@ -69,10 +69,18 @@ VELD_MUST_USE int veld_ed25519_verify(const uint8_t sig[64], const uint8_t publi
 void veld_ed25519_secret_to_x25519(uint8_t x_secret[32], const uint8_t seed[32]);
 /*
  * VELD_E_KEY unless `public_key` is canonical, on the curve, of full prime
- * order (not small order, not mixed). Every key that enters Veld passes here.
+ * order (not small order, not mixed). Costs two to four Diffie-Hellmans. Every
+ * key passes here before anything is said to its owner.
  */
 VELD_MUST_USE int veld_ed25519_public_to_x25519(uint8_t x_public[32],
                                                 const uint8_t public_key[32]);
+/* y < 2^255 - 19. Says nothing of the curve. */
+bool veld_ed25519_is_canonical(const uint8_t public_key[32]);
+/*
+ * Equal, or each other's sign twin. Of canonical keys these, and only these,
+ * have one X25519 key in common: the map is (1 + y) / (1 - y).
+ */
+bool veld_ed25519_same_but_for_sign(const uint8_t a[32], const uint8_t b[32]);
 
 /* SipHash-2-4, for hash tables whose keys an attacker chooses. */
 uint64_t veld_siphash(const uint8_t key[16], const void *p, size_t len);

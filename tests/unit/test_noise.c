@@ -113,6 +113,57 @@ Test(noise, both_sides_agree)
     }
 }
 
+/* A keeper of the shared secret of both static keys, that counts how often it is asked. */
+struct keeper {
+    uint8_t of[32], shared[32];
+    unsigned asked;
+    bool knows;
+};
+
+static bool kept(void *ctx, const uint8_t remote_static[32], uint8_t shared[32])
+{
+    struct keeper *k = ctx;
+    k->asked++;
+    cr_assert_arr_eq(remote_static, k->of, 32);
+    if (k->knows)
+        memcpy(shared, k->shared, 32);
+    return k->knows;
+}
+
+Test(noise, a_kept_shared_secret_makes_the_same_messages)
+{
+    uint8_t first[INITIATION], answer[RESPONSE];
+    make_pair(VELD_NOISE_IKPSK2);
+    cr_assert(write1() == 0 && read1() == 0 && write2() == 0);
+    cr_assert_arr_eq(p.i.shared, p.r.shared, 32);
+    memcpy(first, p.initiation, sizeof first);
+    memcpy(answer, p.response, sizeof answer);
+    struct keeper ki = {.knows = true}, kr = {.knows = true};
+    memcpy(ki.of, p.r_pub, 32);
+    memcpy(kr.of, p.i_pub, 32);
+    memcpy(ki.shared, p.i.shared, 32);
+    memcpy(kr.shared, p.i.shared, 32);
+    for (int known = 0; known < 2; known++) {
+        make_pair(VELD_NOISE_IKPSK2);
+        ki.knows = kr.knows = known;
+        p.i.kept_shared = p.r.kept_shared = kept;
+        p.i.kept_ctx = &ki;
+        p.r.kept_ctx = &kr;
+        cr_assert(write1() == 0 && read1() == 0 && write2() == 0);
+        cr_assert_arr_eq(p.initiation, first, sizeof first);
+        cr_assert_arr_eq(p.response, answer, sizeof answer);
+        finish_from_response();
+    }
+    cr_assert_eq(ki.asked, 2);
+    cr_assert_eq(kr.asked, 2);
+    /* It is used: a wrong one spoils the message. */
+    make_pair(VELD_NOISE_IKPSK2);
+    kr.shared[0] ^= 1;
+    p.r.kept_shared = kept;
+    p.r.kept_ctx = &kr;
+    cr_assert(write1() == 0 && read1() == VELD_E_AUTH);
+}
+
 Test(noise, the_psk_changes_every_key)
 {
     struct veld_noise_keys a, b;

@@ -406,6 +406,35 @@ Test(primitives, non_canonical_keys_are_refused)
     }
 }
 
+Test(primitives, canonical_is_below_p_whatever_the_sign)
+{
+    for (unsigned sign = 0; sign <= 0x80; sign += 0x80) {
+        uint8_t key[32];
+        memset(key, 0xff, sizeof key);
+        key[31] = (uint8_t)(0x7f | sign);
+        for (unsigned low = 0; low <= 0xff; low++) {
+            key[0] = (uint8_t)low;
+            cr_assert_eq(veld_ed25519_is_canonical(key), low < 0xed, "low byte %x", low);
+        }
+        for (size_t i = 1; i < 32; i++) {
+            key[i] ^= 0x40;
+            cr_assert(veld_ed25519_is_canonical(key), "byte %zu", i);
+            key[i] ^= 0x40;
+        }
+    }
+}
+
+Test(primitives, keys_are_the_same_but_for_the_top_bit_alone)
+{
+    uint8_t a[32] = {1, 2, 3}, b[32] = {1, 2, 3};
+    cr_assert(veld_ed25519_same_but_for_sign(a, b));
+    for (unsigned bit = 0; bit < 256; bit++) {
+        b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        cr_assert_eq(veld_ed25519_same_but_for_sign(a, b), bit == 255, "bit %u", bit);
+        b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
 /* RFC 8032's first public key plus each of the seven points of small order. */
 static const char *const mixed_order_p[] = {
     "9158312a9a8d6e3b34c891d6d61444f8b8211c5117ebad15bdb0bd68b07e0245",
