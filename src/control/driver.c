@@ -172,6 +172,17 @@ static void gave_up(struct veld_control *c, const struct veld_action *a)
                      veld_control_peer_name(c, a->peer, name), VELD_HANDSHAKE_GIVE_UP_S);
 }
 
+static void bad_key(struct veld_control *c, const struct veld_action *a)
+{
+    char name[64];
+    veld_dataplane_peer_drop_held(c->dataplane, a->peer);
+    VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
+                     "%s:%u: peers.pubkey: the key of %s is no usable Ed25519 public key; copy "
+                     "what `veld pubkey` prints there",
+                     c->config->path, veld_control_peer_config(c, a->peer)->pub_line,
+                     veld_control_peer_name(c, a->peer, name));
+}
+
 static const char *const action_names[] = {
     [VELD_ACT_PERSIST_TIMESTAMP] = "persist timestamp",
     [VELD_ACT_SEND] = "send handshake",
@@ -181,6 +192,7 @@ static const char *const action_names[] = {
     [VELD_ACT_SEND_MESSAGE] = "send message",
     [VELD_ACT_SET_ENDPOINT] = "set endpoint",
     [VELD_ACT_GAVE_UP] = "give up",
+    [VELD_ACT_BAD_KEY] = "give up a key",
     [VELD_ACT_PONG] = "pong",
 };
 
@@ -198,6 +210,7 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
     case VELD_ACT_SEND_MESSAGE: send_message(c, a); break;
     case VELD_ACT_SET_ENDPOINT: set_endpoint(c, a); break;
     case VELD_ACT_GAVE_UP: gave_up(c, a); break;
+    case VELD_ACT_BAD_KEY: bad_key(c, a); break;
     case VELD_ACT_PONG: veld_pings_on_pong(c, a); break;
     }
 }

@@ -340,6 +340,7 @@ static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
                        a->to.ip.b[1]);
         node->link[peer].endpoint = a->to;
         break;
+    case VELD_ACT_BAD_KEY: world_fail(w, "node %u: the key of %u is fine", i, peer); break;
     case VELD_ACT_GAVE_UP:
         say(w, "node %u gives up on %u", i, peer);
         node->link[peer].told = false;

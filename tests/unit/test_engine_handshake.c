@@ -236,6 +236,76 @@ Test(engine_handshake, sign_twin_of_a_peer_is_refused)
     pair_free(&p);
 }
 
+Test(engine_handshake, a_peers_name_with_another_static_key_is_refused)
+{
+    struct pair p;
+    pair_init(&p);
+    uint8_t seed[32] = {77};
+    struct veld_identity *own = veld_identity_from_seed(seed);
+    struct veld_identity claimed = *own;
+    memcpy(claimed.pub, p.a.identity->pub, sizeof claimed.pub);
+    struct side liar = {.identity = &claimed, .address = p.a.address, .random.state = 9};
+    engine_make(&liar, 0);
+    add_peer(&liar, &p.b, 0);
+    for (int i = 0; i < 2; i++) {
+        on_peer(&p, &liar, VELD_EV_NEED_SESSION);
+        struct veld_action initiation = must(&liar, VELD_ACT_SEND);
+        cr_assert_eq(deliver(&p, &liar, &p.b, &initiation), DROPPED(UNKNOWN_PEER));
+        cr_assert_eq(p.b.out.n, 0);
+        on_peer(&p, &liar, VELD_EV_GOODBYE);
+        handshake(&p, &p.a, &p.b); /* whom it is about is not harmed */
+        on_peer(&p, &p.a, VELD_EV_GOODBYE);
+        advance_ms(&p, 1000);
+    }
+    veld_engine_free(liar.engine);
+    veld_identity_free(own);
+    pair_free(&p);
+}
+
+Test(engine_handshake, an_unusable_key_is_told_and_never_spoken_to)
+{
+    struct pair p;
+    pair_make(&p);
+    const struct veld_engine_peer_config cfg = {.pub = {0}, .endpoint = p.b.address};
+    cr_assert_eq(veld_engine_peer_add(p.a.engine, &cfg, &p.a.peer), 0);
+    for (int i = 0; i < 2; i++) { /* also when asked again */
+        cr_assert_eq(on_peer(&p, &p.a, VELD_EV_NEED_SESSION), 0);
+        cr_assert_eq(must(&p.a, VELD_ACT_BAD_KEY).peer, p.a.peer);
+        cr_assert_eq(p.a.out.n, 1, "nothing is sent");
+        cr_assert_eq(state(&p.a), VELD_PEER_OFFLINE);
+        cr_assert_eq(veld_engine_deadline(p.a.engine), UINT64_MAX, "nor tried again");
+    }
+    pair_free(&p);
+}
+
+Test(engine_handshake, a_second_handshake_costs_one_diffie_hellman_less_and_is_as_good)
+{
+    struct pair p;
+    pair_init(&p);
+    for (int i = 0; i < 3; i++) { /* what is kept is used from the second on, by both */
+        handshake(&p, i % 2 ? &p.b : &p.a, i % 2 ? &p.a : &p.b);
+        on_peer(&p, &p.a, VELD_EV_GOODBYE);
+        on_peer(&p, &p.b, VELD_EV_GOODBYE);
+        advance_ms(&p, 1000);
+    }
+    /* Within a link's life too. */
+    handshake(&p, &p.a, &p.b);
+    for (int i = 0; i < 3; i++) {
+        advance_ms(&p, 6000);
+        cr_assert_eq(on_session(&p, &p.a, VELD_EV_REKEY_DUE, current(&p.a), &p.b.address), 0);
+        struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+        cr_assert_eq(deliver(&p, &p.a, &p.b, &initiation), 0);
+        struct veld_action response = must(&p.b, VELD_ACT_SEND);
+        struct veld_action theirs = must(&p.b, VELD_ACT_INSTALL);
+        cr_assert_eq(deliver(&p, &p.b, &p.a, &response), 0);
+        struct veld_action ours = must(&p.a, VELD_ACT_INSTALL);
+        cr_assert_arr_eq(ours.session.send_key, theirs.session.recv_key, 32);
+        cr_assert_eq(on_session(&p, &p.b, VELD_EV_CONFIRMED, theirs.index, &p.a.address), 0);
+        cr_assert_eq(on_session(&p, &p.a, VELD_EV_CONFIRMED, ours.index, &p.b.address), 0);
+    }
+    pair_free(&p);
+}
+
 Test(engine_handshake, other_networks_and_secrets_do_not_mix)
 {
     for (unsigned k = 0; k < 2; k++) {

@@ -26,8 +26,8 @@
 
 /*
  * To prove that a key is usable takes some 0.1 ms. In a config of more peers
- * than this, whoever uses a key first finds out (veld_engine_peer_add refuses
- * what is unusable); below, a mistyped key is told here, with its line.
+ * than this the engine proves a key when it first needs it, and the log tells of
+ * one that is unusable; below, a mistyped key is told here, with its line.
  */
 #define VELD_CONFIG_PROVED_MAX 4096
 

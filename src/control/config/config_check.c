@@ -1,5 +1,7 @@
 #include "control/config/config_read.h"
 
+#include "crypto/primitives.h"
+
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,13 +55,6 @@ static int check_names(struct veld_config_reader *r)
 
 /* ---- Keys ---- */
 
-/*
- * The sign of x is bit 7 of the last byte. Keys that differ in it alone share
- * one X25519 key, so they count as equal here.
- */
-#define SIGN_BYTE 31
-#define SIGN_BIT  0x80
-
 static guint key_hash(gconstpointer p)
 {
     guint h;
@@ -69,8 +64,7 @@ static guint key_hash(gconstpointer p)
 
 static gboolean key_equal(gconstpointer pa, gconstpointer pb)
 {
-    const uint8_t *a = pa, *b = pb;
-    return memcmp(a, b, SIGN_BYTE) == 0 && ((a[SIGN_BYTE] ^ b[SIGN_BYTE]) & ~SIGN_BIT) == 0;
+    return veld_ed25519_same_but_for_sign(pa, pb);
 }
 
 static int check_keys(struct veld_config_reader *r)

@@ -31,8 +31,8 @@ void veld_step_send(struct veld_step *s, uint32_t peer, const struct veld_endpoi
 static struct veld_action *in_session(struct veld_step *s, struct veld_engine_peer *p)
 {
     struct veld_action *a = veld_step_act(s, VELD_ACT_SEND_MESSAGE, p->id);
-    a->index = p->current.local_index;
-    p->sent_ns = s->now.mono_ns;
+    a->index = p->link->current.local_index;
+    p->link->sent_ns = s->now.mono_ns;
     return a;
 }
 

@@ -13,24 +13,24 @@ static uint64_t jitter(struct veld_step *s)
 
 void veld_attempt_forget(struct veld_engine *e, struct veld_engine_peer *p)
 {
-    if (!p->handshake)
+    if (!p->link->handshake)
         return;
-    veld_index_table_release(e->indices, p->handshake->local_index);
-    veld_engine_handshake_free(p->handshake);
-    p->handshake = NULL;
+    veld_index_table_release(e->indices, p->link->handshake->local_index);
+    veld_engine_handshake_free(p->link->handshake);
+    p->link->handshake = NULL;
 }
 
 void veld_attempt_end(struct veld_engine *e, struct veld_engine_peer *p)
 {
     veld_attempt_forget(e, p);
-    p->attempting = false;
-    p->attempts = 0;
-    p->handshake_at_ns = VELD_NEVER;
+    p->link->attempting = false;
+    p->link->attempts = 0;
+    p->link->handshake_at_ns = VELD_NEVER;
 }
 
 void veld_attempt_abandon(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->attempting)
+    if (p->link->attempting)
         veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
     veld_attempt_end(s->e, p);
 }
@@ -45,23 +45,30 @@ void veld_attempt_abandon(struct veld_step *s, struct veld_engine_peer *p)
  */
 static bool holds_off(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->we_lead || !veld_slot_used(&p->next))
+    if (p->we_lead || !veld_slot_used(&p->link->next))
         return false;
-    uint64_t until =
-        VELD_MIN(p->next.born_ns + VELD_HOLD_OFF_NS, p->send_due_ns + 2 * VELD_HOLD_OFF_NS);
+    uint64_t until = VELD_MIN(p->link->next.born_ns + VELD_HOLD_OFF_NS,
+                              p->link->send_due_ns + 2 * VELD_HOLD_OFF_NS);
     if (s->now.mono_ns >= until)
         return false;
-    p->handshake_at_ns = until;
+    p->link->handshake_at_ns = until;
     return true;
 }
 
 static int send_initiation(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_attempt_forget(s->e, p);
-    p->send_due_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + jitter(s);
-    p->handshake_at_ns = p->send_due_ns;
-    p->attempts++;
-    return veld_initiation_send(s, p);
+    p->link->send_due_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + jitter(s);
+    p->link->handshake_at_ns = p->link->send_due_ns;
+    p->link->attempts++;
+    int rc = veld_initiation_send(s, p);
+    if (rc == VELD_E_KEY) {
+        veld_step_act(s, VELD_ACT_BAD_KEY, p->id);
+        veld_attempt_end(s->e, p);
+        p->offline = true;
+        rc = 0;
+    }
+    return rc;
 }
 
 /* True when the attempt goes on all the same. */
@@ -69,9 +76,9 @@ static bool give_up(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
     bool has_endpoint = p->endpoint.ip.family != 0;
-    p->offline = has_endpoint && p->heard_ns <= p->attempt_started_ns;
+    p->offline = has_endpoint && p->link->heard_ns <= p->link->attempt_started_ns;
     if (has_endpoint && p->keepalive_s) {
-        p->attempt_started_ns = s->now.mono_ns;
+        p->link->attempt_started_ns = s->now.mono_ns;
         return true;
     }
     veld_attempt_end(s->e, p);
@@ -82,14 +89,15 @@ static bool give_up(struct veld_step *s, struct veld_engine_peer *p)
 static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
 {
     const uint64_t give_up_ns = VELD_HANDSHAKE_GIVE_UP_S * VELD_NS_PER_S;
-    if (p->last_handshake_mono_ns > p->attempt_started_ns) {
+    if (p->last_handshake_mono_ns > p->link->attempt_started_ns) {
         veld_attempt_end(s->e, p); /* the peer's own attempt made a session meanwhile */
         return 0;
     }
-    if (veld_ns_since(s->now.mono_ns, p->attempt_started_ns) >= give_up_ns && !give_up(s, p))
+    if (veld_ns_since(s->now.mono_ns, p->link->attempt_started_ns) >= give_up_ns &&
+        !give_up(s, p))
         return 0;
     if (p->endpoint.ip.family == 0) {
-        p->handshake_at_ns = p->attempt_started_ns + give_up_ns;
+        p->link->handshake_at_ns = p->link->attempt_started_ns + give_up_ns;
         return 0;
     }
     return holds_off(s, p) ? 0 : send_initiation(s, p);
@@ -97,44 +105,44 @@ static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
 
 int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->attempting)
+    if (p->link->attempting)
         return 0;
-    p->attempting = true;
+    p->link->attempting = true;
     p->offline = false;
-    p->attempts = 0;
-    p->attempt_started_ns = p->send_due_ns = s->now.mono_ns;
-    p->cookie_retried = p->hurried = false;
+    p->link->attempts = 0;
+    p->link->attempt_started_ns = p->link->send_due_ns = s->now.mono_ns;
+    p->link->cookie_retried = p->link->hurried = false;
     return step_attempt(s, p);
 }
 
 int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (!p->attempting)
+    if (!p->link->attempting)
         return veld_attempt_start(s, p);
-    if (p->hurried || !p->handshake)
+    if (p->link->hurried || !p->link->handshake)
         return 0;
-    p->hurried = true;
-    uint64_t earliest = p->handshake->sent_ns + VELD_HURRY_GAP_NS;
+    p->link->hurried = true;
+    uint64_t earliest = p->link->handshake->sent_ns + VELD_HURRY_GAP_NS;
     if (s->now.mono_ns >= earliest)
         return step_attempt(s, p);
-    p->handshake_at_ns = VELD_MIN(p->handshake_at_ns, earliest);
+    p->link->handshake_at_ns = VELD_MIN(p->link->handshake_at_ns, earliest);
     return 0;
 }
 
 int veld_attempt_due(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (!p->attempting)
+    if (!p->link->attempting)
         return veld_attempt_start(s, p);
-    p->cookie_retried = false;
+    p->link->cookie_retried = false;
     return step_attempt(s, p);
 }
 
 int veld_attempt_cookie(struct veld_step *s, struct veld_engine_peer *p)
 {
     /* Cookies can be forged by who sees our initiations: one answer to them per retry. */
-    if (p->cookie_retried)
+    if (p->link->cookie_retried)
         return 0;
-    p->cookie_retried = true;
-    p->send_due_ns = s->now.mono_ns;
+    p->link->cookie_retried = true;
+    p->link->send_due_ns = s->now.mono_ns;
     return step_attempt(s, p);
 }

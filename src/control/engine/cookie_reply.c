@@ -33,10 +33,10 @@ int veld_cookie_reply_receive(struct veld_step *s, const struct veld_event *ev, 
     if (!veld_index_table_find(s->e->indices, index, &id))
         return veld_step_drop(s, VELD_DROP_COOKIE);
     struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, id);
-    if (!p->handshake || p->handshake->local_index != index ||
-        veld_cookie_accept(&p->jar, ev->data, s->now.mono_ns) < 0)
+    if (!p->link->handshake || p->link->handshake->local_index != index ||
+        veld_cookie_accept(&p->link->jar, ev->data, s->now.mono_ns) < 0)
         return veld_step_drop(s, VELD_DROP_COOKIE);
     s->e->stats.cookies_received++;
-    veld_step_touch(s, p);
-    return veld_attempt_cookie(s, p);
+    int rc = veld_step_touch(s, p);
+    return rc < 0 ? rc : veld_attempt_cookie(s, p);
 }

@@ -51,13 +51,26 @@ void veld_engine_free(struct veld_engine *e)
 /* Its earliest timer is the one the heap has. */
 static void update_deadline(struct veld_engine *e, const struct veld_engine_peer *p)
 {
-    uint64_t at_ns = VELD_MIN(p->handshake_at_ns, p->confirm_at_ns);
-    const struct veld_engine_session *slots[] = {&p->current, &p->previous, &p->next};
-    for (size_t i = 0; i < VELD_ARRAY_LEN(slots); i++) {
-        if (veld_slot_used(slots[i]))
-            at_ns = VELD_MIN(at_ns, slots[i]->reject_at_ns);
+    const struct veld_engine_link *l = p->link;
+    uint64_t at_ns = l ? VELD_MIN(l->handshake_at_ns, l->confirm_at_ns) : VELD_NEVER;
+    for (size_t i = 0; l && i < VELD_SLOTS; i++) {
+        if (veld_slot_used(&l->slots[i]))
+            at_ns = VELD_MIN(at_ns, l->slots[i].reject_at_ns);
     }
     veld_deadlines_set(e->deadlines, p->id, at_ns);
+}
+
+/* Who is to be kept alive, and is not, is called at once. */
+static int call_if_kept_alive(struct veld_engine_peer *p)
+{
+    const struct veld_engine_link *l = p->link;
+    if (!p->keepalive_s || !p->endpoint.ip.family ||
+        (l && (l->attempting || veld_slot_used(&l->current))))
+        return 0;
+    int rc = veld_peer_wake(p);
+    if (rc == 0)
+        p->link->handshake_at_ns = 0;
+    return rc;
 }
 
 int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_config *cfg,
@@ -65,21 +78,20 @@ int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_co
 {
     if (cfg->endpoint.ip.family != 0 && !veld_endpoint_usable(&cfg->endpoint))
         return VELD_E_INVAL;
+    if (veld_ed25519_same_but_for_sign(cfg->pub, e->cfg.identity->pub))
+        return VELD_E_KEY; /* ourselves, or our sign twin */
     struct veld_engine_peer *p;
     int rc = veld_peer_table_add(e->peers, cfg->pub, &p);
     if (rc < 0)
         return rc;
-    if (veld_equal(p->x_pub, e->cfg.identity->x_pub, sizeof p->x_pub)) {
-        veld_peer_table_remove(e->peers, p);
-        return VELD_E_KEY; /* ourselves, or our sign twin */
-    }
     p->we_lead = memcmp(e->cfg.identity->pub, p->pub, sizeof p->pub) < 0;
     p->keepalive_s = cfg->keepalive_s;
     p->configured = p->endpoint = cfg->endpoint;
-    veld_cookie_jar_init(&p->jar, p->pub);
-    p->confirm_at_ns = VELD_NEVER;
-    /* Who is to be kept alive is called at once. */
-    p->handshake_at_ns = p->keepalive_s && p->endpoint.ip.family ? 0 : VELD_NEVER;
+    rc = call_if_kept_alive(p);
+    if (rc < 0) {
+        veld_peer_table_remove(e->peers, p);
+        return rc;
+    }
     update_deadline(e, p);
     *id = p->id;
     return 0;
@@ -104,21 +116,22 @@ int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
         p->endpoint_proved_ns = 0;
     }
     /* A handshake proves the new address; until then a session stays on the old one. */
-    bool live = veld_slot_used(&p->current);
-    if ((moved && (live || p->attempting)) ||
-        (p->keepalive_s && !live && !p->attempting && p->endpoint.ip.family != 0))
-        p->handshake_at_ns = 0;
+    if (moved && p->link && (veld_slot_used(&p->link->current) || p->link->attempting))
+        p->link->handshake_at_ns = 0;
+    int rc = call_if_kept_alive(p);
     update_deadline(e, p);
-    return 0;
+    return rc;
 }
 
 static enum veld_peer_state state_of(const struct veld_engine_peer *p)
 {
     if (p->offline)
         return VELD_PEER_OFFLINE;
-    if (veld_slot_used(&p->current))
+    if (!p->link)
+        return VELD_PEER_IDLE;
+    if (veld_slot_used(&p->link->current))
         return VELD_PEER_ACTIVE;
-    return p->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;
+    return p->link->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;
 }
 
 int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_peer_info *out)
@@ -132,8 +145,8 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
         .last_handshake_wall_ns = p->last_handshake_wall_ns,
         .last_handshake_mono_ns = p->last_handshake_mono_ns,
         .rtt_ns = p->rtt_ns,
-        .current_index = p->current.local_index,
-        .attempts = p->attempts,
+        .current_index = p->link ? p->link->current.local_index : 0,
+        .attempts = p->link ? p->link->attempts : 0,
     };
     memcpy(out->pub, p->pub, sizeof out->pub);
     return 0;
@@ -141,10 +154,14 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
 
 /* ---- Steps ---- */
 
-void veld_step_touch(struct veld_step *s, struct veld_engine_peer *p)
+int veld_step_touch(struct veld_step *s, struct veld_engine_peer *p)
 {
+    int rc = veld_peer_wake(p);
+    if (rc < 0)
+        return rc;
     s->touched = p;
     veld_session_expire(s, p);
+    return 0;
 }
 
 void veld_step_random(struct veld_step *s, void *out, size_t len)
@@ -173,7 +190,9 @@ static int on_session_event(struct veld_step *s, const struct veld_event *ev)
     struct veld_engine_peer *p = NULL;
     if (veld_index_table_find(s->e->indices, ev->index, &id)) {
         p = veld_peer_table_get(s->e->peers, id);
-        veld_step_touch(s, p);
+        int rc = veld_step_touch(s, p);
+        if (rc < 0)
+            return rc;
     }
     struct veld_engine_session *session = p ? veld_session_find(p, ev->index) : NULL;
     if (!session)
@@ -184,14 +203,14 @@ static int on_session_event(struct veld_step *s, const struct veld_event *ev)
         veld_session_heard(s, p, session, &ev->from);
         veld_path_challenge(s, p, &ev->from);
         return 0;
-    case VELD_EV_REKEY_DUE: return session == &p->current ? veld_attempt_start(s, p) : 0;
+    case VELD_EV_REKEY_DUE: return session == &p->link->current ? veld_attempt_start(s, p) : 0;
     default: return veld_message_receive(s, p, ev);
     }
 }
 
 static void goodbye(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (veld_slot_used(&p->current))
+    if (veld_slot_used(&p->link->current))
         veld_step_message(s, p, NULL, &(struct veld_message){.type = VELD_MSG_GOODBYE});
     veld_session_retire_all(s, p);
     veld_attempt_abandon(s, p);
@@ -200,7 +219,7 @@ static void goodbye(struct veld_step *s, struct veld_engine_peer *p)
 /* Somebody wants new keys: a handshake, whether or not a session is in use. */
 static int rekey(struct veld_step *s, struct veld_engine_peer *p)
 {
-    const struct veld_engine_session *c = &p->current;
+    const struct veld_engine_session *c = &p->link->current;
     if (veld_slot_used(c) &&
         veld_ns_since(s->now.mono_ns, c->born_ns) < VELD_REKEY_GAP_MS * VELD_NS_PER_MS)
         return VELD_E_LIMIT;
@@ -221,10 +240,12 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, ev->peer);
     if (!p)
         return VELD_E_NOENT;
-    veld_step_touch(s, p);
+    int rc = veld_step_touch(s, p);
+    if (rc < 0)
+        return rc;
     switch (ev->type) {
     case VELD_EV_NEED_SESSION:
-        return veld_slot_used(&p->current) ? 0 : veld_attempt_wanted(s, p);
+        return veld_slot_used(&p->link->current) ? 0 : veld_attempt_wanted(s, p);
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
     case VELD_EV_REKEY: return rekey(s, p);
@@ -239,11 +260,12 @@ static int on_timer(struct veld_step *s)
     if (veld_deadlines_first(s->e->deadlines, &id) > s->now.mono_ns)
         return 0;
     struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, id);
-    veld_step_touch(s, p);
-    int rc = 0;
-    if (p->confirm_at_ns <= s->now.mono_ns)
+    int rc = veld_step_touch(s, p);
+    if (rc < 0)
+        return rc;
+    if (p->link->confirm_at_ns <= s->now.mono_ns)
         rc = veld_session_confirm_due(s, p);
-    if (p->handshake_at_ns <= s->now.mono_ns)
+    if (p->link->handshake_at_ns <= s->now.mono_ns)
         rc = veld_attempt_due(s, p);
     return rc < 0 ? rc : 1;
 }
@@ -268,8 +290,10 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_GOODBYE: rc = on_peer_event(&s, ev); break;
     case VELD_EV_TIMER: rc = on_timer(&s); break;
     }
-    if (s.touched)
+    if (s.touched) {
+        veld_peer_rest(s.touched);
         update_deadline(e, s.touched);
+    }
     return rc;
 }
 

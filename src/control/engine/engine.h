@@ -71,14 +71,15 @@ void veld_engine_free(struct veld_engine *e); /* wipes; NULL is allowed */
 /* ---- Peers ---- */
 
 struct veld_engine_peer_config {
-    uint8_t pub[32];               /* P, already proved usable */
+    uint8_t pub[32];               /* P; proved usable when first needed */
     struct veld_endpoint endpoint; /* family 0: unknown */
     uint16_t keepalive_s;          /* persistent keepalive; 0: none */
 };
 /*
  * `id` receives a dense number, reused only after removal. VELD_E_EXIST for a
- * P already here, VELD_E_KEY when P is our own, unusable, or maps to the same
- * X25519 key as another peer's, VELD_E_FULL.
+ * P already here, VELD_E_KEY when P is not canonical or has the same X25519 key
+ * as our own or another peer's, VELD_E_FULL. Takes some microseconds: that P is
+ * usable is proved when the peer first takes part in a handshake.
  */
 VELD_MUST_USE int veld_engine_peer_add(struct veld_engine *e,
                                        const struct veld_engine_peer_config *cfg, uint32_t *id);
@@ -146,6 +147,7 @@ enum veld_action_type {
     VELD_ACT_SEND_MESSAGE, /* on session `index`; len 0 is a keepalive; `to` family 0: peer's endpoint */
     VELD_ACT_SET_ENDPOINT, /* peer's endpoint is `to` now; worth remembering on disk */
     VELD_ACT_GAVE_UP,      /* nobody answered: drop what waits for `peer` */
+    VELD_ACT_BAD_KEY,      /* P of `peer` is no usable key: the same, for good */
     VELD_ACT_PONG,         /* `peer` answered a ping from `to`; rtt_ns */
 };
 

@@ -69,8 +69,11 @@ static inline bool veld_slot_used(const struct veld_engine_session *s)
 
 /* ---- engine.c ---- */
 
-/* This step is about `p`: retire what has expired, and look at its timers when done. */
-void veld_step_touch(struct veld_step *s, struct veld_engine_peer *p);
+/*
+ * This step is about `p`: see that it has a link, retire what has expired, and
+ * look at its timers when done. VELD_E_NOMEM.
+ */
+VELD_MUST_USE int veld_step_touch(struct veld_step *s, struct veld_engine_peer *p);
 void veld_step_random(struct veld_step *s, void *out, size_t len);
 
 /* ---- actions.c ---- */

@@ -7,9 +7,25 @@
 
 #define NOISE_SIZE (VELD_INITIATION_MAC1_OFFSET - VELD_NOISE_OFFSET)
 
-static void noise_init(const struct veld_engine *e, struct veld_noise *n,
-                       enum veld_noise_role role, const uint8_t responder[32],
-                       const uint8_t *remote_static)
+/* What was computed for an earlier handshake with the peer that has this static key. */
+static bool kept_shared(void *ctx, const uint8_t remote_static[32], uint8_t shared[32])
+{
+    const struct veld_engine *e = ctx;
+    const struct veld_engine_peer *p = veld_peer_table_find_by_x(e->peers, remote_static);
+    if (!p || !p->link || !p->link->has_shared)
+        return false;
+    memcpy(shared, p->link->shared, sizeof p->link->shared);
+    return true;
+}
+
+static void keep_shared(struct veld_engine_link *l, const struct veld_noise *n)
+{
+    memcpy(l->shared, n->shared, sizeof l->shared);
+    l->has_shared = true;
+}
+
+static void noise_init(struct veld_engine *e, struct veld_noise *n, enum veld_noise_role role,
+                       const uint8_t responder[32], const uint8_t *remote_static)
 {
     uint8_t prologue[6 + 32 + 32] = "veld/1";
     memcpy(prologue + 6, e->cfg.network_id, 32);
@@ -22,6 +38,8 @@ static void noise_init(const struct veld_engine *e, struct veld_noise *n,
         .psk = e->cfg.psk,
         .prologue = prologue,
         .prologue_len = sizeof prologue,
+        .kept_shared = kept_shared,
+        .kept_ctx = e,
     };
     veld_noise_init(n, role, &cfg);
 }
@@ -44,29 +62,34 @@ static int write_initiation(struct veld_step *s, struct veld_engine_peer *p,
     int rc = veld_noise_write_initiation(&h->noise, ephemeral, payload, sizeof payload,
                                          msg + VELD_NOISE_OFFSET);
     veld_wipe(ephemeral, sizeof ephemeral);
+    if (rc == 0)
+        keep_shared(p->link, &h->noise);
     return rc;
 }
 
 /* Every other time to the configured address: the one learned may be long dead. */
 static const struct veld_endpoint *where_to(const struct veld_engine_peer *p)
 {
-    bool fallback = p->attempts % 2 == 0 && p->configured.ip.family != 0;
+    bool fallback = p->link->attempts % 2 == 0 && p->configured.ip.family != 0;
     return fallback ? &p->configured : &p->endpoint;
 }
 
 int veld_initiation_send(struct veld_step *s, struct veld_engine_peer *p)
 {
+    int rc = veld_peer_table_prove(s->e->peers, p);
+    if (rc < 0)
+        return rc;
     struct veld_engine_handshake *h = calloc(1, sizeof *h);
     if (!h)
         return VELD_E_NOMEM;
     uint32_t random;
     veld_step_random(s, &random, sizeof random);
-    int rc = veld_index_table_alloc(s->e->indices, p->id, random, &h->local_index);
+    rc = veld_index_table_alloc(s->e->indices, p->id, random, &h->local_index);
     if (rc < 0) {
         veld_engine_handshake_free(h);
         return rc;
     }
-    p->handshake = h;
+    p->link->handshake = h;
     h->to = *where_to(p);
     h->sent_ns = s->now.mono_ns;
 
@@ -78,7 +101,7 @@ int veld_initiation_send(struct veld_step *s, struct veld_engine_peer *p)
         veld_attempt_forget(s->e, p);
         return rc;
     }
-    veld_cookie_sign(&p->jar, msg, sizeof msg, s->now.mono_ns);
+    veld_cookie_sign(&p->link->jar, msg, sizeof msg, s->now.mono_ns);
     if (persist)
         veld_step_act(s, VELD_ACT_PERSIST_TIMESTAMP, p->id)->timestamp_floor_ns =
             s->e->timestamp.floor_ns;
@@ -98,9 +121,10 @@ static int read_initiation(struct veld_step *s, const struct veld_event *ev,
     if (veld_noise_read_initiation(n, ev->data + VELD_NOISE_OFFSET, NOISE_SIZE, payload) < 0 ||
         veld_initiation_payload_parse(payload, offer) < 0)
         return veld_step_drop(s, VELD_DROP_HANDSHAKE);
-    /* s finds the peer; only P, whole, is its name: -P has the same s. */
-    struct veld_engine_peer *p = veld_peer_table_find(s->e->peers, n->rs);
-    if (!p || !veld_equal(p->pub, offer->identity, sizeof p->pub))
+    /* P, whole, is the peer's name: -P has the same s. Whoever sent this knows the secret of s. */
+    struct veld_engine_peer *p = veld_peer_table_find(s->e->peers, offer->identity);
+    if (!p || veld_peer_table_prove(s->e->peers, p) < 0 ||
+        !veld_equal(p->x_pub, n->rs, sizeof p->x_pub))
         return veld_step_drop(s, VELD_DROP_UNKNOWN_PEER);
     *peer = p;
     return 0;
@@ -128,8 +152,10 @@ int veld_initiation_receive(struct veld_step *s, const struct veld_event *ev, ui
     rc = read_initiation(s, ev, &n, &offer, &p);
     if (rc == 0)
         rc = check_fresh(s, p, offer.timestamp_ns);
+    if (rc == 0)
+        rc = veld_step_touch(s, p);
     if (rc == 0) {
-        veld_step_touch(s, p);
+        keep_shared(p->link, &n);
         rc = veld_response_send(s, p, &n, ev, index, VELD_MIN(offer.lanes, s->e->cfg.lanes));
     }
     if (rc == 0) {

@@ -9,7 +9,7 @@ static void answer_ping(struct veld_step *s, struct veld_engine_peer *p,
                         const struct veld_message *ping, const struct veld_endpoint *from)
 {
     bool known = from->ip.family != 0; /* else it goes to the endpoint */
-    if (!veld_slot_used(&p->current) || (known && !veld_endpoint_usable(from)))
+    if (!veld_slot_used(&p->link->current) || (known && !veld_endpoint_usable(from)))
         return;
     struct veld_message pong = *ping;
     pong.type = VELD_MSG_PONG;

@@ -38,15 +38,16 @@ void veld_path_confirmed(struct veld_step *s, struct veld_engine_peer *p,
     bool unknown = from->ip.family == 0; /* lane 0 will tell if it has moved */
     if (p->endpoint_proved_ns && (unknown || veld_endpoint_equal(&p->endpoint, from)))
         return;
-    veld_path_proved(s, p, &p->answered_to); /* the response went there, and was received */
+    veld_path_proved(s, p,
+                     &p->link->answered_to); /* the response went there, and was received */
 }
 
 void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
                          const struct veld_endpoint *to)
 {
-    struct veld_engine_challenge *c = &p->challenge;
+    struct veld_engine_challenge *c = &p->link->challenge;
     uint64_t now_ns = s->now.mono_ns;
-    if (!veld_slot_used(&p->current) || !veld_endpoint_usable(to) ||
+    if (!veld_slot_used(&p->link->current) || !veld_endpoint_usable(to) ||
         veld_endpoint_equal(&p->endpoint, to))
         return;
     if (c->sent_ns &&
@@ -78,13 +79,13 @@ static bool answers_challenge(const struct veld_step *s, const struct veld_engin
 void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
                     const uint8_t token[VELD_PING_TOKEN_SIZE], const struct veld_endpoint *from)
 {
-    if (answers_challenge(s, &p->challenge, token, from)) {
-        p->challenge.to = (struct veld_endpoint){0};
+    if (answers_challenge(s, &p->link->challenge, token, from)) {
+        p->link->challenge.to = (struct veld_endpoint){0};
         veld_path_proved(s, p, from);
         return;
     }
     for (size_t i = 0; i < VELD_PINGS_MAX; i++) {
-        struct veld_engine_ping *ping = &p->pings[i];
+        struct veld_engine_ping *ping = &p->link->pings[i];
         uint64_t rtt_ns = veld_ns_since(s->now.mono_ns, ping->sent_ns);
         if (!ping->sent_ns || rtt_ns >= VELD_PING_TIMEOUT_NS ||
             !veld_equal(ping->token, token, VELD_PING_TOKEN_SIZE))
@@ -100,10 +101,10 @@ void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
 
 static void send_ping(struct veld_step *s, struct veld_engine_peer *p)
 {
-    struct veld_engine_ping *slot = &p->pings[0];
+    struct veld_engine_ping *slot = &p->link->pings[0];
     for (size_t i = 1; i < VELD_PINGS_MAX; i++) {
-        if (p->pings[i].sent_ns < slot->sent_ns)
-            slot = &p->pings[i];
+        if (p->link->pings[i].sent_ns < slot->sent_ns)
+            slot = &p->link->pings[i];
     }
     struct veld_message ping = {.type = VELD_MSG_PING};
     veld_step_random(s, ping.token, sizeof ping.token);
@@ -114,17 +115,17 @@ static void send_ping(struct veld_step *s, struct veld_engine_peer *p)
 
 int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (veld_slot_used(&p->current)) {
+    if (veld_slot_used(&p->link->current)) {
         send_ping(s, p);
         return 0;
     }
-    p->ping_wanted_until_ns = s->now.mono_ns + VELD_PING_TIMEOUT_NS;
+    p->link->ping_wanted_until_ns = s->now.mono_ns + VELD_PING_TIMEOUT_NS;
     return veld_attempt_wanted(s, p);
 }
 
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->ping_wanted_until_ns > s->now.mono_ns)
+    if (p->link->ping_wanted_until_ns > s->now.mono_ns)
         send_ping(s, p);
-    p->ping_wanted_until_ns = 0;
+    p->link->ping_wanted_until_ns = 0;
 }

@@ -1,10 +1,18 @@
 /*
  * What the engine knows of one peer, and the table of all peers.
  *
+ * A peer without a session and without an attempt at one is small (about 200
+ * bytes). What it takes to talk is its link, made by veld_peer_wake and given
+ * back by veld_peer_rest.
+ *
+ * To prove a key usable and map it to X25519 costs more than a Diffie-Hellman,
+ * so it is done once a peer, when the peer first takes part in a handshake.
+ *
  * Invariants:
  *  - ids are dense; a removed peer's id is the first to be used again;
- *  - no two peers have the same X25519 key, so that key alone finds a peer, and
- *    P is then compared in full (two P share one X25519 key);
+ *  - no two peers have the same X25519 key: that key depends on P without its
+ *    sign bit alone, as long as P is canonical, and so they are compared by that;
+ *  - who has a session, an attempt or a timer has a link;
  *  - a slot of a session is empty when its local_index is 0.
  *
  * Control thread. Peers belong to the table; a pointer is good until the peer
@@ -18,6 +26,7 @@
 #include "crypto/noise.h"
 
 #define VELD_PINGS_MAX 4 /* asked for and unanswered; the oldest makes room */
+#define VELD_SLOTS     3 /* sessions with a peer */
 
 /* A session as the engine sees it: its keys are with the dataplane only. */
 struct veld_engine_session {
@@ -51,31 +60,26 @@ struct veld_engine_ping {
     uint64_t sent_ns; /* 0: none */
 };
 
-struct veld_engine_peer {
-    uint32_t id, next_in_bucket;
-    uint8_t pub[32], x_pub[32];
-    bool we_lead; /* our P is the smaller: of crossing handshakes ours survives */
-    uint16_t keepalive_s;
-    struct veld_endpoint configured, endpoint;
-    uint64_t endpoint_proved_ns; /* when it last showed that it receives from us; 0: never */
+/* What is kept of a peer while there is something to keep. Secret. */
+struct veld_engine_link {
     struct veld_cookie_jar jar;
+    bool has_shared;
+    uint8_t shared[32]; /* X25519 of both static keys, when `has_shared` */
 
-    /* Sessions */
-    struct veld_engine_session previous, current, next;
+    union { /* both names for the same three sessions */
+        struct {
+            struct veld_engine_session previous, current, next;
+        };
+        struct veld_engine_session slots[VELD_SLOTS];
+    };
     struct veld_endpoint answered_to; /* where the response that made `next` went */
-    uint64_t last_handshake_wall_ns, last_handshake_mono_ns;
-    uint64_t rtt_ns;
 
     /* Our attempt to make a session */
     struct veld_engine_handshake *handshake; /* NULL: no initiation is unanswered */
-    bool attempting, offline, cookie_retried, hurried;
+    bool attempting, cookie_retried, hurried;
     uint32_t attempts;
     uint64_t attempt_started_ns;
     uint64_t send_due_ns; /* since when the next initiation could have left */
-
-    /* Their attempts */
-    uint64_t last_timestamp_ns; /* of their newest initiation */
-    uint64_t last_accepted_ns;  /* when we answered it */
 
     /* Paths */
     struct veld_engine_challenge challenge;
@@ -93,6 +97,34 @@ struct veld_engine_peer {
     uint64_t confirm_at_ns;   /* ping on a session we initiated and have heard nothing on */
 };
 
+enum veld_key_state {
+    VELD_KEY_UNPROVED,
+    VELD_KEY_USABLE,   /* x_pub is its X25519 key */
+    VELD_KEY_UNUSABLE, /* it is no key at all: nothing can be said to this peer */
+};
+
+struct veld_engine_peer {
+    uint32_t id;
+    uint32_t next_by_pub, next_by_x; /* in their buckets */
+    uint8_t pub[32], x_pub[32];
+    enum veld_key_state key;
+    bool we_lead; /* our P is the smaller: of crossing handshakes ours survives */
+    bool offline; /* the last attempt was given up */
+    uint16_t keepalive_s;
+    struct veld_endpoint configured, endpoint;
+    uint64_t endpoint_proved_ns; /* when it last showed that it receives from us; 0: never */
+    uint64_t last_handshake_wall_ns, last_handshake_mono_ns;
+    uint64_t rtt_ns;
+    uint64_t last_timestamp_ns;    /* of their newest initiation */
+    uint64_t last_accepted_ns;     /* when we answered it */
+    struct veld_engine_link *link; /* NULL: at rest */
+};
+
+/* Give it a link, if it has none. VELD_E_NOMEM. */
+VELD_MUST_USE int veld_peer_wake(struct veld_engine_peer *p);
+/* Wipe and free the link when there is nothing it is needed for. */
+void veld_peer_rest(struct veld_engine_peer *p);
+
 struct veld_peer_table;
 
 /* NULL when out of memory. `seed` keys the hash of the table. */
@@ -100,16 +132,24 @@ struct veld_peer_table *veld_peer_table_new(uint32_t max_peers, const uint8_t se
 void veld_peer_table_free(
     struct veld_peer_table *t); /* wipes and frees all peers; NULL is allowed */
 
-/* A zeroed peer with id and keys set. VELD_E_EXIST, VELD_E_KEY, VELD_E_FULL, VELD_E_NOMEM. */
+/*
+ * A zeroed peer with id and P set, at rest, its key unproved. VELD_E_EXIST,
+ * VELD_E_KEY (not canonical, or another peer's but for the sign), VELD_E_FULL,
+ * VELD_E_NOMEM.
+ */
 VELD_MUST_USE int veld_peer_table_add(struct veld_peer_table *t, const uint8_t pub[32],
                                       struct veld_engine_peer **out);
 /* Wipes and frees it. */
 void veld_peer_table_remove(struct veld_peer_table *t, struct veld_engine_peer *p);
+/* Prove the key and set x_pub, unless that is done already. VELD_E_KEY when it is unusable. */
+VELD_MUST_USE int veld_peer_table_prove(struct veld_peer_table *t, struct veld_engine_peer *p);
 
-/* NULL when there is none. */
+/* NULL when there is none. By x_pub only those whose key is proved are found. */
 struct veld_engine_peer *veld_peer_table_get(const struct veld_peer_table *t, uint32_t id);
 struct veld_engine_peer *veld_peer_table_find(const struct veld_peer_table *t,
-                                              const uint8_t x_pub[32]);
+                                              const uint8_t pub[32]);
+struct veld_engine_peer *veld_peer_table_find_by_x(const struct veld_peer_table *t,
+                                                   const uint8_t x_pub[32]);
 
 /* Drop the unanswered initiation's secrets; its index is the caller's to release. */
 void veld_engine_handshake_free(struct veld_engine_handshake *h); /* NULL is allowed */

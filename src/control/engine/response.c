@@ -9,7 +9,7 @@
 static void sign_response(struct veld_step *s, const struct veld_engine_peer *p,
                           uint8_t msg[VELD_RESPONSE_SIZE])
 {
-    struct veld_cookie_jar jar = p->jar;
+    struct veld_cookie_jar jar = p->link->jar;
     veld_cookie_sign(&jar, msg, VELD_RESPONSE_SIZE, s->now.mono_ns);
     veld_wipe(&jar, sizeof jar);
 }
@@ -80,26 +80,30 @@ int veld_response_receive(struct veld_step *s, const struct veld_event *ev,
     if (!veld_index_table_find(s->e->indices, h->index, &id))
         return veld_step_drop(s, VELD_DROP_INDEX);
     struct veld_engine_peer *p = veld_peer_table_get(s->e->peers, id);
-    if (!p->handshake || p->handshake->local_index != h->index)
+    if (!p->link->handshake || p->link->handshake->local_index != h->index)
         return veld_step_drop(s, VELD_DROP_INDEX);
 
     struct veld_noise_keys keys;
     uint8_t lanes;
-    if (!read_response(s, ev, p->handshake, &keys, &lanes))
+    if (!read_response(s, ev, p->link->handshake, &keys, &lanes))
         return veld_step_drop(s, VELD_DROP_HANDSHAKE);
 
-    veld_step_touch(s, p);
+    int rc = veld_step_touch(s, p);
+    if (rc < 0) {
+        veld_wipe(&keys, sizeof keys);
+        return rc;
+    }
     const struct veld_engine_session session = {
         .local_index = h->index,
         .remote_index = h->responder_index,
         .initiator = true,
-        .initiated_ns = p->handshake->sent_ns,
+        .initiated_ns = p->link->handshake->sent_ns,
         .born_ns = s->now.mono_ns,
         .reject_at_ns = s->now.mono_ns + VELD_REJECT_AFTER_S * VELD_NS_PER_S,
     };
-    const struct veld_endpoint to = p->handshake->to;
-    veld_engine_handshake_free(p->handshake);
-    p->handshake = NULL; /* its index lives on as the session's */
+    const struct veld_endpoint to = p->link->handshake->to;
+    veld_engine_handshake_free(p->link->handshake);
+    p->link->handshake = NULL; /* its index lives on as the session's */
     veld_attempt_end(s->e, p);
 
     p->rtt_ns = veld_ns_since(s->now.mono_ns, session.initiated_ns);

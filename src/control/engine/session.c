@@ -29,10 +29,9 @@ static void retire(struct veld_step *s, const struct veld_engine_peer *p,
 
 struct veld_engine_session *veld_session_find(struct veld_engine_peer *p, uint32_t index)
 {
-    struct veld_engine_session *slots[] = {&p->current, &p->previous, &p->next};
-    for (size_t i = 0; index != 0 && i < VELD_ARRAY_LEN(slots); i++) {
-        if (slots[i]->local_index == index)
-            return slots[i];
+    for (size_t i = 0; index != 0 && i < VELD_SLOTS; i++) {
+        if (p->link->slots[i].local_index == index)
+            return &p->link->slots[i];
     }
     return NULL;
 }
@@ -57,15 +56,15 @@ static void on_established(struct veld_step *s, struct veld_engine_peer *p)
     s->e->stats.handshakes_completed++;
     p->last_handshake_mono_ns = s->now.mono_ns;
     p->last_handshake_wall_ns = s->now.wall_ns;
-    p->heard_ns = s->now.mono_ns;
+    p->link->heard_ns = s->now.mono_ns;
     p->offline = false;
-    p->said_since_ns = p->heard_since_ns = 0;
+    p->link->said_since_ns = p->link->heard_since_ns = 0;
 }
 
 static void use(struct veld_step *s, struct veld_engine_peer *p,
                 const struct veld_engine_session *session)
 {
-    p->current = *session;
+    p->link->current = *session;
     veld_step_act(s, VELD_ACT_USE, p->id)->index = session->local_index;
 }
 
@@ -75,23 +74,23 @@ static void send_confirmation(struct veld_step *s, struct veld_engine_peer *p)
     struct veld_message ping = {.type = VELD_MSG_PING};
     veld_step_random(s, ping.token, sizeof ping.token);
     veld_step_message(s, p, NULL, &ping);
-    p->confirm_at_ns = s->now.mono_ns + VELD_CONFIRM_GAP_NS;
+    p->link->confirm_at_ns = s->now.mono_ns + VELD_CONFIRM_GAP_NS;
 }
 
 void veld_session_completed(struct veld_step *s, struct veld_engine_peer *p,
                             const struct veld_engine_session *session)
 {
-    if (veld_slot_used(&p->next))
-        p->next.yields = p->we_lead || p->next.born_ns < session->initiated_ns;
+    if (veld_slot_used(&p->link->next))
+        p->link->next.yields = p->we_lead || p->link->next.born_ns < session->initiated_ns;
 
-    struct veld_engine_session old = p->current;
+    struct veld_engine_session old = p->link->current;
     use(s, p, session);
     /* What was never heard of does not displace what the peer is known to use. */
-    if (veld_slot_used(&old) && !old.heard_ns && p->previous.heard_ns) {
+    if (veld_slot_used(&old) && !old.heard_ns && p->link->previous.heard_ns) {
         retire(s, p, &old);
     } else if (veld_slot_used(&old)) {
-        retire(s, p, &p->previous);
-        p->previous = old;
+        retire(s, p, &p->link->previous);
+        p->link->previous = old;
     }
     on_established(s, p);
     send_confirmation(s, p);
@@ -102,32 +101,32 @@ void veld_session_answered(struct veld_step *s, struct veld_engine_peer *p,
                            const struct veld_engine_session *session,
                            const struct veld_endpoint *answered_to)
 {
-    const struct veld_engine_session *c = &p->current;
+    const struct veld_engine_session *c = &p->link->current;
     bool fresh =
         veld_ns_since(s->now.mono_ns, c->initiated_ns) < VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
     bool crossed = veld_slot_used(c) && c->initiator && !c->heard_ns && fresh;
-    retire(s, p, &p->next);
-    p->next = *session;
-    p->next.yields = p->we_lead && crossed;
-    p->answered_to = *answered_to;
+    retire(s, p, &p->link->next);
+    p->link->next = *session;
+    p->link->next.yields = p->we_lead && crossed;
+    p->link->answered_to = *answered_to;
 }
 
 /* The peer has used `next`: it has our response, so nothing older is its current. */
 static void confirm(struct veld_step *s, struct veld_engine_peer *p,
                     const struct veld_endpoint *from)
 {
-    struct veld_engine_session n = p->next;
-    p->next = (struct veld_engine_session){0};
-    if (n.yields && veld_slot_used(&p->current)) {
-        retire(s, p, &p->previous);
-        p->previous = n;
+    struct veld_engine_session n = p->link->next;
+    p->link->next = (struct veld_engine_session){0};
+    if (n.yields && veld_slot_used(&p->link->current)) {
+        retire(s, p, &p->link->previous);
+        p->link->previous = n;
     } else {
-        struct veld_engine_session old = p->current;
+        struct veld_engine_session old = p->link->current;
         veld_path_confirmed(s, p, from);
         use(s, p, &n);
         if (veld_slot_used(&old)) {
-            retire(s, p, &p->previous);
-            p->previous = old;
+            retire(s, p, &p->link->previous);
+            p->link->previous = old;
         }
     }
     on_established(s, p);
@@ -140,17 +139,17 @@ static void confirm(struct veld_step *s, struct veld_engine_peer *p,
 void veld_session_heard(struct veld_step *s, struct veld_engine_peer *p,
                         struct veld_engine_session *session, const struct veld_endpoint *from)
 {
-    p->heard_ns = s->now.mono_ns;
+    p->link->heard_ns = s->now.mono_ns;
     p->offline = false;
     session->heard_ns = s->now.mono_ns;
-    if (session == &p->next)
+    if (session == &p->link->next)
         confirm(s, p, from);
 }
 
 int veld_session_confirm_due(struct veld_step *s, struct veld_engine_peer *p)
 {
-    const struct veld_engine_session *c = &p->current;
-    p->confirm_at_ns = VELD_NEVER;
+    const struct veld_engine_session *c = &p->link->current;
+    p->link->confirm_at_ns = VELD_NEVER;
     if (!veld_slot_used(c) || !c->initiator || c->heard_ns)
         return 0;
     if (veld_ns_since(s->now.mono_ns, c->born_ns) < VELD_CONFIRM_FOR_NS) {
@@ -158,7 +157,7 @@ int veld_session_confirm_due(struct veld_step *s, struct veld_engine_peer *p)
         return 0;
     }
     /* The peer is there, but not on this session: it has lost it, or never had it. */
-    return p->previous.heard_ns > c->born_ns ? veld_attempt_start(s, p) : 0;
+    return p->link->previous.heard_ns > c->born_ns ? veld_attempt_start(s, p) : 0;
 }
 
 void veld_session_goodbye(struct veld_step *s, struct veld_engine_peer *p,
@@ -166,33 +165,33 @@ void veld_session_goodbye(struct veld_step *s, struct veld_engine_peer *p,
 {
     /* One that was used after this session came to be belongs to the peer's next life. */
     uint64_t born_ns = session->born_ns;
-    struct veld_engine_session *slots[] = {&p->current, &p->previous, &p->next};
-    for (size_t i = 0; i < VELD_ARRAY_LEN(slots); i++) {
-        if (slots[i]->born_ns <= born_ns || !slots[i]->heard_ns)
-            retire(s, p, slots[i]);
+    for (size_t i = 0; i < VELD_SLOTS; i++) {
+        struct veld_engine_session *slot = &p->link->slots[i];
+        if (slot->born_ns <= born_ns || !slot->heard_ns)
+            retire(s, p, slot);
     }
     veld_attempt_abandon(s, p);
     if (p->keepalive_s)
-        p->handshake_at_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
+        p->link->handshake_at_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
 }
 
 void veld_session_retire_all(struct veld_step *s, struct veld_engine_peer *p)
 {
-    retire(s, p, &p->current);
-    retire(s, p, &p->previous);
-    retire(s, p, &p->next);
+    retire(s, p, &p->link->current);
+    retire(s, p, &p->link->previous);
+    retire(s, p, &p->link->next);
 }
 
 void veld_session_expire(struct veld_step *s, struct veld_engine_peer *p)
 {
-    struct veld_engine_session *slots[] = {&p->current, &p->previous, &p->next};
-    bool had_current = veld_slot_used(&p->current);
-    for (size_t i = 0; i < VELD_ARRAY_LEN(slots); i++) {
-        if (veld_slot_used(slots[i]) && slots[i]->reject_at_ns <= s->now.mono_ns)
-            retire(s, p, slots[i]);
+    bool had_current = veld_slot_used(&p->link->current);
+    for (size_t i = 0; i < VELD_SLOTS; i++) {
+        struct veld_engine_session *slot = &p->link->slots[i];
+        if (veld_slot_used(slot) && slot->reject_at_ns <= s->now.mono_ns)
+            retire(s, p, slot);
     }
     /* Who wants to be kept alive is sent for without being asked for. */
-    if (had_current && !veld_slot_used(&p->current) && p->keepalive_s && !p->attempting &&
-        p->endpoint.ip.family != 0)
-        p->handshake_at_ns = s->now.mono_ns;
+    if (had_current && !veld_slot_used(&p->link->current) && p->keepalive_s &&
+        !p->link->attempting && p->endpoint.ip.family != 0)
+        p->link->handshake_at_ns = s->now.mono_ns;
 }
