@@ -126,24 +126,24 @@ static void take_datagram(struct veld_inbound *in, uint8_t *datagram, size_t len
 
 /* ---- After authentication ---- */
 
-/* Move the windows for what was authentic; forget the rest. One lock for neighbours of a lane. */
+/* Move the windows for what was authentic, which alone is delivered. One lock for neighbours of a lane. */
 static void commit(struct veld_inbound *in)
 {
+    veld_reorder_begin(&in->reorder);
     for (unsigned i = 0; i < in->n_jobs; i++) {
         struct veld_incoming *m = &in->incoming[i];
         if (!in->jobs[i].ok) {
             drop(in, VELD_DROP_TAG);
-            m->session = NULL;
             continue;
         }
         struct veld_lane *lane = &m->session->lanes[m->lane];
         lock(in, lane);
         if (!veld_replay_commit(&lane->window, m->counter)) {
             drop(in, VELD_DROP_REPLAY);
-            m->session = NULL;
             continue;
         }
         m->newest = lane->window.next == m->counter + 1;
+        veld_reorder_add(&in->reorder, (uint16_t)i, lane, m->counter);
     }
     lock(in, NULL);
 }
@@ -297,9 +297,9 @@ static void process(struct veld_inbound *in)
         return;
     in->ctx->aead->open(in->ctx->aead_ctx, in->jobs, in->n_jobs);
     commit(in);
-    for (unsigned i = 0; i < in->n_jobs; i++)
-        if (in->incoming[i].session)
-            deliver(in, &in->incoming[i], &in->jobs[i]);
+    for (uint16_t i = veld_reorder_link(&in->reorder); i != VELD_REORDER_END;
+         i = veld_reorder_next(&in->reorder, i))
+        deliver(in, &in->incoming[i], &in->jobs[i]);
     finish_join(in);
     in->n_jobs = 0;
 }

@@ -1,6 +1,7 @@
 /*
  * The way in: receive -> datagrams -> session and lane -> replay check -> open
- * the batch -> commit -> source check -> join neighbours -> one TUN write each.
+ * the batch -> commit -> in order by counter -> source check -> join neighbours ->
+ * one TUN write each.
  *
  * Invariants:
  *  - nothing a datagram says changes anything before its tag was right: not the
@@ -21,13 +22,14 @@
 #define VELD_DATAPLANE_INBOUND_H
 
 #include "dataplane/context.h"
+#include "dataplane/reorder.h"
 #include "dataplane/super.h"
 
 #define VELD_JOINS_MAX VELD_AEAD_BATCH_MAX
 
 /* A datagram on its way; the job of the same number holds its bytes. */
 struct veld_incoming {
-    struct veld_session *session; /* NULL: dropped */
+    struct veld_session *session;
     uint64_t counter;
     uint8_t flags, lane;
     uint8_t source; /* which receive it came with */
@@ -40,7 +42,8 @@ struct veld_inbound {
     unsigned n_jobs;
     struct veld_aead_job jobs[VELD_AEAD_BATCH_MAX];
     struct veld_incoming incoming[VELD_AEAD_BATCH_MAX];
-    struct veld_lane *locked; /* the lane whose lock we hold */
+    struct veld_reorder reorder; /* of what is delivered, among `incoming` */
+    struct veld_lane *locked;    /* the lane whose lock we hold */
     /* Receives whose buffers are in use. */
     unsigned n_sources;
     struct veld_endpoint sources[VELD_IO_BUFFERS];
