@@ -72,6 +72,52 @@ int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
     return 0;
 }
 
+int veld_dataplane_peer_set_lane_ports(struct veld_dataplane *dp, uint32_t id, uint64_t workers)
+{
+    veld_dataplane_check(dp);
+    struct veld_peer *peer = veld_peers_get(&dp->tables.peers, id);
+    const struct veld_path *old = peer ? veld_peer_path(peer) : NULL;
+    if (!old)
+        return VELD_E_NOENT;
+    if (old->lane_ports == workers)
+        return 0;
+    struct veld_path *path = malloc(sizeof *path);
+    if (!path)
+        return VELD_E_NOMEM;
+    *path = *old;
+    path->lane_ports = workers;
+    veld_peer_set_path(peer, path);
+    return 0;
+}
+
+int veld_dataplane_peer_lane_use(const struct veld_dataplane *dp, uint32_t id,
+                                 uint64_t since_ns, struct veld_lane_use *out)
+{
+    veld_dataplane_check(dp);
+    const struct veld_peer *peer = veld_peers_get(&dp->tables.peers, id);
+    if (!peer)
+        return VELD_E_NOENT;
+    *out = (struct veld_lane_use){0};
+    const struct veld_path *path = veld_peer_path(peer);
+    const struct veld_session *s = atomic_load_explicit(&peer->tx, memory_order_relaxed);
+    if (path)
+        out->in_use = path->lane_ports;
+    if (!s)
+        return 0;
+    /* The last line is control's, which sends on lane 0. */
+    for (unsigned w = 0; w <= dp->n_workers; w++) {
+        const struct veld_activity_line *line = &peer->activity[w];
+        if (w == dp->n_workers || w % s->n_lanes == 0) {
+            out->lane0_ns = VELD_MAX(out->lane0_ns, veld_counter_get(&line->last_sent_ns));
+            continue;
+        }
+        uint64_t bit = 1ull << w;
+        out->have_port |= dp->udp.lane_fds[w] >= 0 ? bit : 0;
+        out->busy |= veld_counter_get(&line->last_sent_data_ns) > since_ns ? bit : 0;
+    }
+    return 0;
+}
+
 int veld_dataplane_peer_activity(const struct veld_dataplane *dp, uint32_t id,
                                  struct veld_activity *out)
 {

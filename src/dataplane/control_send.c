@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-/* On the main socket, which worker 0 shares: sendto is safe from any thread. */
-static int send_to(struct veld_dataplane *dp, const struct veld_endpoint *to,
+/* On any socket: its worker sends on it too, and sendto is safe from any thread. */
+static int send_by(struct veld_dataplane *dp, int fd, const struct veld_endpoint *to,
                    const uint8_t *datagram, size_t len)
 {
     struct sockaddr_storage sa;
@@ -14,8 +14,8 @@ static int send_to(struct veld_dataplane *dp, const struct veld_endpoint *to,
     int rc = veld_endpoint_to_sockaddr(to, dp->udp.family, &sa, &sa_len);
     if (rc < 0)
         return rc;
-    ssize_t n = sendto(dp->udp.fds[0], datagram, len, MSG_DONTWAIT | MSG_NOSIGNAL,
-                       (struct sockaddr *)&sa, sa_len);
+    ssize_t n =
+        sendto(fd, datagram, len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&sa, sa_len);
     if (n >= 0) {
         veld_counter_add(&dp->counters.datagrams_sent, 1);
         return 0;
@@ -31,7 +31,42 @@ int veld_dataplane_send_datagram(struct veld_dataplane *dp, const struct veld_en
     veld_dataplane_check(dp);
     if (len > VELD_HANDSHAKE_MAX)
         return VELD_E_RANGE;
-    return send_to(dp, to, datagram, len);
+    return send_by(dp, dp->udp.fds[0], to, datagram, len);
+}
+
+/* Seal and send on `lane`, by `fd`; len 0 is a keepalive. */
+static int send_sealed(struct veld_dataplane *dp, struct veld_session *s, unsigned lane, int fd,
+                       const struct veld_endpoint *to, const uint8_t *message, size_t len)
+{
+    if (len > VELD_MESSAGE_MAX)
+        return VELD_E_RANGE;
+    const struct veld_path *path = veld_peer_path(s->peer);
+    if (!to && !path)
+        return VELD_E_NOENT;
+    uint64_t counter, now = veld_clock_mono_ns();
+    if (veld_session_expired(s, now) || !veld_session_reserve(&s->lanes[lane], 1, &counter))
+        return VELD_E_STATE;
+
+    uint8_t datagram[VELD_DATA_OVERHEAD + VELD_MESSAGE_MAX];
+    struct veld_header h = {.type = VELD_DATA,
+                            .flags = len ? VELD_FLAG_CONTROL : 0,
+                            .lane = (uint8_t)lane,
+                            .index = s->remote_index,
+                            .counter = counter};
+    veld_header_write(datagram, &h);
+    if (len)
+        memcpy(datagram + VELD_HEADER_SIZE, message, len);
+    struct veld_aead_job job = {.key = s->lanes[lane].send_key,
+                                .ad = datagram,
+                                .ad_len = VELD_HEADER_SIZE,
+                                .data = datagram + VELD_HEADER_SIZE,
+                                .len = (uint32_t)len};
+    veld_aead_nonce(job.nonce, counter);
+    dp->aead->seal(dp->aead_ctx, &job, 1);
+    int rc = send_by(dp, fd, to ? to : &path->endpoint, datagram, len + VELD_DATA_OVERHEAD);
+    if (rc == 0 && lane == 0) /* the line tells when lane 0 was last used */
+        veld_counter_set(&s->peer->activity[dp->n_workers].last_sent_ns, now);
+    return rc;
 }
 
 int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_t local_index,
@@ -40,34 +75,21 @@ int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_t local_index,
 {
     veld_dataplane_check(dp);
     struct veld_session *s = veld_index_find(&dp->tables.index, local_index);
+    return s ? send_sealed(dp, s, 0, dp->udp.fds[0], to, message, len) : VELD_E_NOENT;
+}
+
+int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer, unsigned worker,
+                                const uint8_t *message, size_t len)
+{
+    veld_dataplane_check(dp);
+    const struct veld_peer *p = veld_peers_get(&dp->tables.peers, peer);
+    struct veld_session *s = p ? atomic_load_explicit(&p->tx, memory_order_relaxed) : NULL;
     if (!s)
         return VELD_E_NOENT;
-    if (len > VELD_MESSAGE_MAX)
-        return VELD_E_RANGE;
-    const struct veld_path *path = veld_peer_path(s->peer);
-    if (!to && !path)
-        return VELD_E_NOENT;
-    uint64_t counter, now = veld_clock_mono_ns();
-    if (veld_session_expired(s, now) || !veld_session_reserve(&s->lanes[0], 1, &counter))
-        return VELD_E_STATE;
-
-    uint8_t datagram[VELD_DATA_OVERHEAD + VELD_MESSAGE_MAX];
-    struct veld_header h = {.type = VELD_DATA,
-                            .flags = len ? VELD_FLAG_CONTROL : 0,
-                            .index = s->remote_index,
-                            .counter = counter};
-    veld_header_write(datagram, &h);
-    if (len)
-        memcpy(datagram + VELD_HEADER_SIZE, message, len);
-    struct veld_aead_job job = {.key = s->lanes[0].send_key,
-                                .ad = datagram,
-                                .ad_len = VELD_HEADER_SIZE,
-                                .data = datagram + VELD_HEADER_SIZE,
-                                .len = (uint32_t)len};
-    veld_aead_nonce(job.nonce, counter);
-    dp->aead->seal(dp->aead_ctx, &job, 1);
-    int rc = send_to(dp, to ? to : &path->endpoint, datagram, len + VELD_DATA_OVERHEAD);
-    if (rc == 0)
-        veld_counter_set(&s->peer->activity[dp->n_workers].last_sent_ns, now);
-    return rc;
+    if (worker == 0)
+        return send_sealed(dp, s, 0, dp->udp.fds[0], NULL, message, len);
+    unsigned lane = worker % s->n_lanes;
+    if (worker >= dp->n_workers || lane == 0 || dp->udp.lane_fds[worker] < 0)
+        return VELD_E_UNSUPPORTED;
+    return send_sealed(dp, s, lane, dp->udp.lane_fds[worker], NULL, message, len);
 }

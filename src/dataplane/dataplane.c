@@ -36,6 +36,7 @@ static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_c
         struct veld_worker_config w = {.number = i,
                                        .tun_fd = dp->tun.fds[i],
                                        .udp_fd = dp->udp.fds[i],
+                                       .lane_fd = dp->udp.lane_fds[i],
                                        .event_fd = dp->event_fd,
                                        .mtu = cfg->mtu,
                                        .udp_segments_max = dp->tun.udp_segments_max,
@@ -78,6 +79,10 @@ static void set_own(struct veld_dataplane *dp, const struct veld_dataplane_confi
 {
     struct veld_own *own = &dp->tables.own;
     own->port = dp->udp.port;
+    for (unsigned i = 0; i < dp->udp.n; i++) {
+        if (dp->udp.lane_ports[i])
+            own->lane_ports[own->n_lane_ports++] = dp->udp.lane_ports[i];
+    }
     if (veld_ip_is_unicast(&cfg->listen.ip)) { /* else whichever the kernel chooses */
         own->addrs[own->n++] = cfg->listen.ip;
         return;

@@ -84,6 +84,20 @@ void veld_dataplane_peer_remove(struct veld_dataplane *dp, uint32_t id);
 VELD_MUST_USE int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
                                                    const struct veld_endpoint *ep);
 
+/* ---- Ports of lanes (docs/PROTOCOL.md). A set of workers has bit w for worker w. ---- */
+
+/* Workers whose datagrams to this peer leave by their own port; another endpoint makes it none. */
+VELD_MUST_USE int veld_dataplane_peer_set_lane_ports(struct veld_dataplane *dp, uint32_t id,
+                                                     uint64_t workers);
+struct veld_lane_use {
+    uint64_t busy;      /* workers that sent data on a lane above 0 since the time asked for */
+    uint64_t have_port; /* workers that have a port of their own */
+    uint64_t in_use;    /* as set above */
+    uint64_t lane0_ns;  /* when anything was last sent on lane 0; 0: never */
+};
+VELD_MUST_USE int veld_dataplane_peer_lane_use(const struct veld_dataplane *dp, uint32_t id,
+                                               uint64_t since_ns, struct veld_lane_use *out);
+
 /* ---- Routes: longest prefix wins, for destinations out and sources in. ---- */
 
 struct veld_route {
@@ -127,6 +141,14 @@ VELD_MUST_USE int veld_dataplane_send_datagram(struct veld_dataplane *dp,
 VELD_MUST_USE int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_t local_index,
                                               const struct veld_endpoint *to,
                                               const uint8_t *message, size_t len);
+/*
+ * The same to the peer's endpoint, on the session that sends to it now, on the
+ * lane of worker `worker`: of worker 0, as above; of others, from their own port.
+ * VELD_E_UNSUPPORTED when that worker has none or its lane is 0.
+ */
+VELD_MUST_USE int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer,
+                                              unsigned worker, const uint8_t *message,
+                                              size_t len);
 
 /* ---- What workers saw of a peer, for the timers. Monotonic ns, 0 never; sums over workers. ---- */
 

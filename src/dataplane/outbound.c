@@ -83,12 +83,27 @@ static struct veld_run *open_run(struct veld_outbound *out, const struct veld_se
     return fits ? run : NULL;
 }
 
+static unsigned worker_lane(const struct veld_outbound *out, const struct veld_session *s)
+{
+    return out->ctx->thread % s->n_lanes;
+}
+
+/* Lane 0 shows the peer where we are, so it never leaves by another port. */
+static enum veld_io_socket socket_for(const struct veld_outbound *out,
+                                      const struct veld_session *session,
+                                      const struct veld_path *path)
+{
+    bool own = path->lane_ports >> out->ctx->thread & 1 && worker_lane(out, session) != 0;
+    return own ? VELD_IO_LANE : VELD_IO_MAIN;
+}
+
 static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *session,
                                 const struct veld_path *path, uint32_t len, uint8_t ecn)
 {
     struct veld_run *run = &out->runs[out->n_runs++];
     run->session = session;
     run->path = path;
+    run->from = socket_for(out, session, path);
     run->to = path->to;
     run->msg = (struct msghdr){.msg_name = &run->to,
                                .msg_namelen = path->to_len,
@@ -101,11 +116,6 @@ static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *
     run->ecn = ecn;
     run->closed = false;
     return run;
-}
-
-static unsigned worker_lane(const struct veld_outbound *out, const struct veld_session *s)
-{
-    return out->ctx->thread % s->n_lanes;
 }
 
 /* Where the next inner packet of `len` bytes goes; NULL (counted) when nothing is free. */
@@ -374,7 +384,7 @@ static void send_run(struct veld_outbound *out, unsigned i)
     if (run->segments > 1)
         add_control(run, SOL_UDP, UDP_SEGMENT, &run->segment, sizeof run->segment);
     out->in_flight++;
-    out->ctx->io->ops->send(out->ctx->io, VELD_IO_MAIN, &run->msg, i);
+    out->ctx->io->ops->send(out->ctx->io, run->from, &run->msg, i);
 }
 
 void veld_outbound_flush(struct veld_outbound *out)
@@ -459,7 +469,7 @@ static void send_singly(struct veld_outbound *out, struct veld_run *run)
     run->msg.msg_controllen = run->ecn ? CMSG_SPACE(sizeof(int)) : 0;
     for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
         run->iov.iov_len = VELD_MIN(left, run->segment);
-        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, VELD_IO_MAIN, &run->msg),
+        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, run->from, &run->msg),
                         1);
         run->iov.iov_base = (uint8_t *)run->iov.iov_base + run->iov.iov_len;
     }

@@ -38,6 +38,7 @@ struct veld_run {
     struct sockaddr_in6 to; /* a copy: the path may be gone when the send is told */
     struct veld_session *session;
     const struct veld_path *path; /* both: within the turn only */
+    enum veld_io_socket from;
     uint32_t len;
     uint16_t segment; /* datagram length: of all but the last */
     uint16_t segments;

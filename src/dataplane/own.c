@@ -37,11 +37,19 @@ static bool is_ours(const struct veld_own *own, const struct veld_ip *ip)
     return false;
 }
 
+static bool is_our_port(const struct veld_own *own, uint16_t port)
+{
+    bool lane = false;
+    for (unsigned i = 0; i < own->n_lane_ports; i++)
+        lane |= own->lane_ports[i] == port; /* without a branch: few, and rarely it */
+    return lane || port == own->port;
+}
+
 bool veld_own_datagram(const struct veld_own *own, const uint8_t *packet, size_t len,
                        const struct veld_inner *inner, const struct veld_endpoint *endpoint)
 {
     const uint8_t *udp = udp_header(packet, len, inner);
-    if (!udp || own->port == 0 || veld_load_be16(udp) != own->port)
+    if (!udp || own->port == 0 || !is_our_port(own, veld_load_be16(udp)))
         return false;
     bool to_endpoint = endpoint && veld_load_be16(udp + 2) == endpoint->port &&
                        veld_ip_equal(&inner->dst, &endpoint->ip);

@@ -17,13 +17,15 @@
 
 struct veld_own {
     uint16_t port; /* what our sockets are bound to; 0: nothing is ours */
+    unsigned n_lane_ports;
+    uint16_t lane_ports[VELD_WORKERS_MAX]; /* what else we send from */
     unsigned n;
     struct veld_ip addrs[VELD_OWN_ADDRS_MAX]; /* what they may leave from */
 };
 
 /*
- * Whether `packet`, read from the interface, was sent by our own socket: from
- * our port, and from an address of ours or to `endpoint` (NULL: unknown), where
+ * Whether `packet`, read from the interface, was sent by a socket of ours: from
+ * a port of ours, and from an address of ours or to `endpoint` (NULL: unknown), where
  * datagrams to the peer it is for go.
  */
 bool veld_own_datagram(const struct veld_own *own, const uint8_t *packet, size_t len,

@@ -23,6 +23,8 @@ struct veld_path {
     struct veld_endpoint endpoint;
     struct sockaddr_in6 to; /* or sockaddr_in: whichever fits the socket */
     socklen_t to_len;
+    /* Bit w: worker w may leave by its own port for lanes above 0; the peer has answered it. */
+    uint64_t lane_ports;
 };
 
 /* What one thread saw of a peer: one cache line, that thread its only writer. */

@@ -5,6 +5,7 @@
 #include "dataplane/steering.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <unistd.h>
 
@@ -15,13 +16,18 @@ static int set_int(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value);
 }
 
+static void set_send_buffer(int fd)
+{
+    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+        (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+}
+
 /* A few megabytes even where the system's maximum is lower; what it gives otherwise. */
 static void set_buffers(int fd)
 {
     if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
         (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
-    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
-        (void)set_int(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+    set_send_buffer(fd);
 }
 
 static void allow_fragments(int fd, int family)
@@ -92,18 +98,71 @@ static int open_socket(struct veld_udp *u, const struct veld_endpoint *listen, u
     return 0;
 }
 
-/* The port the kernel chose, for the siblings to join. */
-static int learn_port(struct veld_udp *u, struct veld_endpoint *listen, struct veld_diag *diag)
+static int port_of(int fd, uint16_t *port)
 {
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
     struct veld_endpoint bound;
-    if (getsockname(u->fds[0], (struct sockaddr *)&sa, &len) < 0 ||
-        veld_endpoint_from_sockaddr((struct sockaddr *)&sa, len, &bound) < 0)
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return VELD_E_IO;
+    int rc = veld_endpoint_from_sockaddr((struct sockaddr *)&sa, len, &bound);
+    if (rc == 0)
+        *port = bound.port;
+    return rc;
+}
+
+/* The port the kernel chose, for the siblings to join. */
+static int learn_port(struct veld_udp *u, struct veld_endpoint *listen, struct veld_diag *diag)
+{
+    if (port_of(u->fds[0], &u->port) < 0)
         return veld_fail(diag, VELD_E_IO, "cannot learn the port of a UDP socket: %s",
                          strerror(errno));
-    u->port = listen->port = bound.port;
+    listen->port = u->port;
     return 0;
+}
+
+/* ---- Ports of lanes ---- */
+
+/* Drops whatever arrives, before it is queued. */
+static int deafen(int fd)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &nothing};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static int open_lane(int family, const struct veld_endpoint *at, uint16_t *port)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (family == AF_INET6)
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (deafen(fd) < 0 || veld_endpoint_to_sockaddr(at, family, &sa, &len) < 0 ||
+        bind(fd, (struct sockaddr *)&sa, len) < 0 || port_of(fd, port) < 0) {
+        close(fd);
+        return -1;
+    }
+    set_send_buffer(fd);
+    allow_fragments(fd, family);
+    return fd;
+}
+
+/* What fails here costs speed alone. */
+static void open_lanes(struct veld_udp *u, const struct veld_endpoint *listen)
+{
+    struct veld_endpoint at = *listen;
+    at.port = 0; /* whichever is free */
+    for (unsigned i = 1; i < u->n; i++) {
+        u->lane_fds[i] = open_lane(u->family, &at, &u->lane_ports[i]);
+        if (u->lane_fds[i] >= 0)
+            continue;
+        veld_warn("cannot open a UDP port for each worker to send from (%s); they share one",
+                  strerror(errno));
+        return;
+    }
 }
 
 /* IPv6 wanted for everything, and a kernel without IPv6: IPv4 is what everything means there. */
@@ -127,6 +186,7 @@ int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *listen, unsign
                   struct veld_diag *diag)
 {
     *u = (struct veld_udp){0};
+    memset(u->lane_fds, -1, sizeof u->lane_fds);
     struct veld_endpoint at = *listen;
     settle_family(u, &at);
     int rc = 0;
@@ -144,13 +204,17 @@ int veld_udp_open(struct veld_udp *u, const struct veld_endpoint *listen, unsign
         veld_warn("this kernel does not steer lanes to workers (%s); each peer's traffic "
                   "reaches one worker alone, which is slower",
                   strerror(errno));
+    open_lanes(u, &at);
     return 0;
 }
 
 void veld_udp_close(struct veld_udp *u)
 {
-    for (unsigned i = 0; i < u->n; i++)
+    for (unsigned i = 0; i < u->n; i++) {
         close(u->fds[i]);
+        if (u->lane_fds[i] >= 0)
+            close(u->lane_fds[i]);
+    }
     u->n = 0;
 }
 

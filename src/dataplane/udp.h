@@ -1,12 +1,15 @@
 /*
  * The UDP sockets: one a worker, all on the listen port (SO_REUSEPORT), with
- * data steered to them by lane (steering.h).
+ * data steered to them by lane (steering.h); and for each worker but the first a
+ * socket with a port of its own, from which its lane may leave.
  *
  * Invariants:
  *  - no other process has the port: the first socket binds it alone before it
  *    is opened to its siblings;
  *  - datagrams larger than a path takes are fragmented outside, never lost for
- *    their size (no DF).
+ *    their size (no DF);
+ *  - nobody should send to a lane's port, and what arrives there is dropped
+ *    before it takes any memory.
  *
  * Control thread, but for meta_read, which is pure.
  */
@@ -22,7 +25,9 @@
 struct veld_udp {
     unsigned n;
     int fds[VELD_WORKERS_MAX];
-    int family; /* AF_INET, or AF_INET6 taking IPv4 too */
+    int lane_fds[VELD_WORKERS_MAX];        /* -1: there is none, as for worker 0 */
+    uint16_t lane_ports[VELD_WORKERS_MAX]; /* 0: there is none */
+    int family;                            /* AF_INET, or AF_INET6 taking IPv4 too */
     uint16_t port;
     bool segment, gro; /* the kernel has UDP_SEGMENT, UDP_GRO */
     bool steered;      /* lanes find their worker; false only where the kernel cannot */

@@ -123,8 +123,10 @@ static int open_parts(struct veld_worker *w, const struct veld_worker_config *cf
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for a worker's buffers");
     w->outbound.segment_offload = cfg->udp_segment;
     veld_inbound_init(&w->inbound, &w->ctx, cfg->udp_segments_max);
-    struct veld_io_config io = {
-        .tun_fd = cfg->tun_fd, .udp_fd = cfg->udp_fd, .lane_fd = -1, .wake_fd = w->wake_fd};
+    struct veld_io_config io = {.tun_fd = cfg->tun_fd,
+                                .udp_fd = cfg->udp_fd,
+                                .lane_fd = cfg->lane_fd,
+                                .wake_fd = w->wake_fd};
     int rc = veld_uring_open(&w->ctx.io, &io, diag);
     if (rc == 0)
         w->ctx.io->sink =

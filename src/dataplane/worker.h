@@ -17,6 +17,7 @@ struct veld_worker;
 struct veld_worker_config {
     unsigned number;
     int tun_fd, udp_fd, event_fd;
+    int lane_fd; /* its own port; -1: it has none */
     unsigned mtu, udp_segments_max;
     bool udp_segment; /* the socket knows UDP_SEGMENT */
     const struct veld_tables *tables;

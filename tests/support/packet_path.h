@@ -23,6 +23,7 @@ struct sent {
     uint32_t token;
     bool told, now; /* now: by send_now */
     uint8_t ecn;    /* as the control message says, else 0 */
+    enum veld_io_socket from;
     struct sockaddr_in to;
 };
 
@@ -62,11 +63,12 @@ static inline uint8_t *gather(const struct iovec *iov, size_t n, uint32_t *len)
     return bytes;
 }
 
-static inline struct sent *remember_send(struct site *s, const struct msghdr *msg)
+static inline struct sent *remember_send(struct site *s, enum veld_io_socket from,
+                                         const struct msghdr *msg)
 {
     cr_assert_lt(s->n_sent, VELD_ARRAY_LEN(s->sent));
     struct sent *r = &s->sent[s->n_sent++];
-    *r = (struct sent){0};
+    *r = (struct sent){.from = from};
     r->bytes = gather(msg->msg_iov, msg->msg_iovlen, &r->len);
     r->segment = r->len;
     memcpy(&r->to, msg->msg_name, sizeof r->to);
@@ -95,14 +97,14 @@ static inline struct sent *remember_send(struct site *s, const struct msghdr *ms
 static inline void fake_send(struct veld_io *io, enum veld_io_socket from,
                              const struct msghdr *msg, uint32_t token)
 {
-    remember_send((struct site *)io, msg)->token = token;
+    remember_send((struct site *)io, from, msg)->token = token;
 }
 
 static inline int fake_send_now(struct veld_io *io, enum veld_io_socket from,
                                 const struct msghdr *msg)
 {
     struct site *s = (struct site *)io;
-    struct sent *r = remember_send(s, msg);
+    struct sent *r = remember_send(s, from, msg);
     r->now = r->told = true;
     return s->send_now_result < 0 ? s->send_now_result : (int)r->len;
 }

@@ -6,6 +6,7 @@
 #include "support/two_dataplanes.h"
 
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -193,6 +194,127 @@ Test(dataplane, control_sends_by_itself, .timeout = 60)
     cr_assert_eq(veld_endpoint_parse("[::1]:5002", &to), 0);
     cr_assert_eq(veld_dataplane_send_datagram(a, &to, handshake, sizeof handshake),
                  VELD_E_UNSUPPORTED);
+    teardown();
+}
+
+/* What passes the loopback device of namespace 1: how many data datagrams of each lane, by port. */
+struct seen {
+    unsigned main_port[2], other_port[2];
+};
+
+static int sniffer(void)
+{
+    int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_IP));
+    cr_assert_geq(fd, 0, "%s", strerror(errno));
+    return fd;
+}
+
+static struct seen look(int fd, uint16_t from, uint16_t to)
+{
+    struct seen s = {0};
+    uint8_t p[100];
+    for (ssize_t n; (n = recv(fd, p, sizeof p, 0)) > 0;) {
+        uint16_t ports[2];
+        memcpy(ports, p + 20, sizeof ports);
+        if (n < 20 + 8 + 16 || p[9] != IPPROTO_UDP || ntohs(ports[1]) != to ||
+            p[28] != VELD_DATA)
+            continue;
+        cr_assert_lt(p[30], 2);
+        unsigned *count = ntohs(ports[0]) == from ? s.main_port : s.other_port;
+        count[p[30]]++;
+    }
+    return s;
+}
+
+/* Flows enough that each of two workers has some. */
+static struct seen many_flows(int sniff)
+{
+    for (unsigned i = 0; i < 24; i++) {
+        char at[32];
+        snprintf(at, sizeof at, "10.9.1.1:%u", 7100 + i);
+        int fa = bound(ns1, SOCK_DGRAM, at), fb = bound(ns2, SOCK_DGRAM, "10.9.2.1:7002");
+        send_text(fa, "10.9.2.1:7002", "there");
+        expect_text(fb, "there");
+        close(fa);
+        close(fb);
+    }
+    return look(sniff, 5001, 5002);
+}
+
+static struct veld_lane_use lane_use(uint64_t since_ns)
+{
+    struct veld_lane_use use;
+    cr_assert_eq(veld_dataplane_peer_lane_use(a, 1, since_ns, &use), 0);
+    return use;
+}
+
+Test(dataplane, a_lane_leaves_by_its_own_port_until_the_endpoint_changes, .timeout = 60)
+{
+    struct veld_endpoint ep;
+    uint64_t began = veld_clock_mono_ns();
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    cr_assert_eq(lane_use(0).have_port, 0, "no session, no lanes");
+    install_both(2);
+    int sniff = sniffer();
+    cr_assert_eq(lane_use(0).busy, 0);
+    cr_assert_eq(lane_use(0).lane0_ns, 0);
+    struct seen s = many_flows(sniff);
+    cr_assert(s.main_port[0] && s.main_port[1], "both workers send");
+    cr_assert_eq(s.other_port[0] + s.other_port[1], 0);
+    cr_assert_eq(lane_use(began).busy, 2);
+    cr_assert_eq(lane_use(veld_clock_mono_ns()).busy, 0);
+    cr_assert_eq(lane_use(0).have_port, 2);
+    cr_assert_gt(lane_use(0).lane0_ns, began);
+
+    cr_assert_eq(veld_dataplane_peer_set_lane_ports(a, 1, 2), 0);
+    cr_assert_eq(lane_use(0).in_use, 2);
+    s = many_flows(sniff);
+    cr_assert(s.main_port[0] && s.other_port[1]);
+    cr_assert_eq(s.other_port[0] + s.main_port[1], 0, "lane 0 stays");
+
+    cr_assert_eq(veld_endpoint_parse("127.0.0.1:5002", &ep), 0);
+    cr_assert_eq(veld_dataplane_peer_set_endpoint(a, 1, &ep), 0);
+    cr_assert_eq(lane_use(0).in_use, 0, "nothing is known of a new endpoint");
+    s = many_flows(sniff);
+    cr_assert_eq(s.other_port[0] + s.other_port[1], 0);
+    check_clean(a);
+    check_clean(b);
+    close(sniff);
+    teardown();
+}
+
+Test(dataplane, control_speaks_from_a_lanes_port, .timeout = 60)
+{
+    struct veld_dataplane_event ev;
+    static const uint8_t message[20] = {VELD_MSG_PING, 1, 0, 16};
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 1, message, 20), VELD_E_NOENT);
+    install_both(2);
+    int sniff = sniffer();
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 1, message, 20), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_CONFIRMED);
+    cr_assert_eq(ev.from.ip.family, 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_MESSAGE);
+    cr_assert_eq(ev.from.ip.family, 0);
+    cr_assert_arr_eq(ev.bytes, message, 20);
+    cr_assert_not(veld_dataplane_next_event(b, &ev), "it did not move");
+    cr_assert_eq(lane_use(0).lane0_ns, 0);
+    struct seen s = look(sniff, 5001, 5002);
+    cr_assert_eq(s.main_port[0] + s.main_port[1] + s.other_port[0], 0);
+    cr_assert(s.other_port[1]);
+
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 0, message, 0), 0);
+    cr_assert_gt(lane_use(0).lane0_ns, 0);
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 2, message, 20), VELD_E_UNSUPPORTED);
+    close(sniff);
+    teardown();
+
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    install_both(1);
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 1, message, 20), VELD_E_UNSUPPORTED,
+                 "the peer has one lane: all of it is lane 0");
     teardown();
 }
 

@@ -147,6 +147,39 @@ Test(outbound, lanes_follow_the_worker)
     pair_free(&lanes);
 }
 
+static enum veld_io_socket socket_used(struct site *s, unsigned thread)
+{
+    s->ctx.thread = thread;
+    forget(s);
+    veld_outbound_begin(s->out);
+    send_plain(s, 60, 2);
+    send_plain(s, 60, 3);
+    veld_outbound_flush(s->out);
+    complete_sends(s);
+    for (unsigned i = 1; i < s->n_sent; i++)
+        cr_assert_eq(s->sent[i].from, s->sent[0].from);
+    return s->sent[0].from;
+}
+
+Test(outbound, a_lane_leaves_by_its_workers_port_where_that_was_proved)
+{
+    struct pair lanes;
+    pair_make(&lanes, 2);
+    struct site *s = lanes.a;
+    struct veld_path *path = veld_peer_path(site_peer(s));
+    cr_assert_eq(socket_used(s, 1), VELD_IO_MAIN);
+    path->lane_ports = 1u << 1 | 1u << 2;
+    cr_assert_eq(socket_used(s, 1), VELD_IO_LANE);
+    cr_assert_eq(socket_used(s, 3), VELD_IO_MAIN, "another worker's port is not its own");
+    cr_assert_eq(socket_used(s, 2), VELD_IO_MAIN, "lane 0 shows where we are");
+
+    /* Also what is sent singly, after UDP_SEGMENT was refused. */
+    s->send_result = -EIO;
+    cr_assert_eq(socket_used(s, 1), VELD_IO_LANE);
+    cr_assert_eq(s->n_sent, 3);
+    pair_free(&lanes);
+}
+
 Test(outbound, drops_are_counted_by_their_reason)
 {
     uint8_t packet[60];

@@ -62,6 +62,20 @@ Test(own, is_known_by_address_and_port)
     cr_assert_not(ours(p, len, NULL));
 }
 
+Test(own, is_known_by_a_lanes_port)
+{
+    uint8_t p[128];
+    struct veld_own before = own;
+    size_t len = make(p, 4, OWN_PORT + 9, 0);
+    cr_assert_not(ours(p, len, NULL));
+    own.n_lane_ports = 2;
+    own.lane_ports[1] = OWN_PORT + 9;
+    cr_assert(ours(p, len, NULL));
+    cr_assert(ours(p, make(p, 4, OWN_PORT, 0), NULL));
+    cr_assert_not(ours(p, make(p, 4, OWN_PORT + 8, 0), NULL));
+    own = before;
+}
+
 /* Without an address of that family inside the tunnel, the kernel takes one from elsewhere. */
 Test(own, is_known_by_where_it_goes)
 {
