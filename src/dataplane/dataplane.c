@@ -1,6 +1,7 @@
 #include "dataplane/dataplane.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "dataplane/state.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_c
                                        .mtu = cfg->mtu,
                                        .udp_segments_max = dp->tun.udp_segments_max,
                                        .udp_segment = dp->udp.segment,
+                                       .engine = &dp->engine,
                                        .tables = &dp->tables,
                                        .aead = dp->aead};
         int rc = veld_worker_open(&dp->workers[i], &w, diag);
@@ -53,8 +55,8 @@ static int open_workers(struct veld_dataplane *dp, const struct veld_dataplane_c
 
 /*
  * The kernel takes apart the io_uring of a killed process a moment after the
- * process is gone, and with it lets go of the port and the interface. So what
- * is in use is asked for again for a while.
+ * process is gone, and with it lets go of the port and the interface; one that
+ * stops lets go of them itself. So what is in use is asked for again for a while.
  */
 #define RELEASE_WAIT_NS  (5 * VELD_NS_PER_S) /* a busy machine has been seen to take 2 s */
 #define RELEASE_RETRY_US 10000
@@ -103,7 +105,9 @@ static int open_all(struct veld_dataplane *dp, const struct veld_dataplane_confi
     dp->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (dp->event_fd < 0)
         return veld_fail(diag, VELD_E_IO, "cannot make an eventfd: %s", strerror(errno));
-    rc = open_kernel_side(dp, cfg, diag);
+    rc = veld_io_engine_choose(&dp->engine, cfg->engine, diag);
+    if (rc == 0)
+        rc = open_kernel_side(dp, cfg, diag);
     if (rc < 0)
         return rc;
     set_own(dp, cfg);
@@ -136,6 +140,17 @@ int veld_dataplane_open(struct veld_dataplane **out, const struct veld_dataplane
     return 0;
 }
 
+/* One line that says what carries packets here. */
+static void tell_parts(const struct veld_dataplane *dp)
+{
+    struct veld_dataplane_info i;
+    veld_dataplane_get_info(dp, &i);
+    veld_info("%u worker%s by %s (%s), AEAD by %s, interface offload: %s, UDP offload: %s%s%s",
+              i.workers, i.workers == 1 ? "" : "s", i.engine, i.engine_features, i.aead,
+              i.offload, i.udp_segment ? "segmentation" : "", i.udp_gro ? " gro" : "",
+              i.udp_segment || i.udp_gro ? "" : "none");
+}
+
 int veld_dataplane_start(struct veld_dataplane *dp, struct veld_diag *diag)
 {
     veld_dataplane_check(dp);
@@ -149,6 +164,7 @@ int veld_dataplane_start(struct veld_dataplane *dp, struct veld_diag *diag)
             return rc;
         }
     }
+    tell_parts(dp);
     return 0;
 }
 
@@ -187,7 +203,8 @@ void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_datapl
                                         .workers = dp->n_workers,
                                         .lanes = VELD_MIN(dp->n_workers, VELD_LANES_MAX),
                                         .aead = dp->aead->name,
-                                        .engine = veld_worker_engine(dp->workers[0]),
+                                        .engine = veld_dataplane_engine_name(dp->engine.kind),
+                                        .engine_features = dp->engine.features,
                                         .offload = dp->tun.offload,
                                         .udp_segment = veld_worker_segments(dp->workers[0]),
                                         .udp_gro = dp->udp.gro};

@@ -36,11 +36,30 @@ struct veld_dataplane;
 #define VELD_MTU_MAX       9000
 #define VELD_OWN_ADDRS_MAX 16 /* of this machine inside the tunnel */
 
+/* How packets enter and leave the process (io.h), by the names people give them. */
+#define VELD_DP_ENGINES(X)                                                                     \
+    X(AUTO, "auto") /* io_uring where it works, else poll */                                   \
+    X(IO_URING, "io_uring")                                                                    \
+    X(POLL, "poll")
+
+enum veld_dataplane_engine {
+#define X(name, text) VELD_DP_ENGINE_##name,
+    VELD_DP_ENGINES(X)
+#undef X
+};
+
+/* Static; never NULL. */
+const char *veld_dataplane_engine_name(enum veld_dataplane_engine engine);
+/* VELD_E_FORMAT when it names none. Any thread. */
+VELD_MUST_USE int veld_dataplane_engine_parse(const char *text,
+                                              enum veld_dataplane_engine *out);
+
 struct veld_dataplane_config {
     const char *interface;       /* e.g. "veld0"; "veld%d" lets the kernel choose */
     struct veld_endpoint listen; /* ip any or specific; IPv6 any takes IPv4 too */
     unsigned workers;            /* 1..VELD_WORKERS_MAX */
     unsigned mtu;
+    enum veld_dataplane_engine engine;
     const char *aead; /* backend name or "auto" */
     /* This machine's addresses inside the tunnel, by which a routing loop is known. */
     const struct veld_prefix *addrs;
@@ -49,8 +68,8 @@ struct veld_dataplane_config {
 
 /*
  * Create the TUN interface (down, without addresses: netif's work), bind the
- * UDP sockets, allocate everything the workers will ever use, and probe
- * io_uring. On failure nothing is left behind and `diag` says what was missing
+ * UDP sockets, choose the engine (probing io_uring), and allocate everything
+ * the workers will ever use. On failure nothing is left behind and `diag` says what was missing
  * (privilege, /dev/net/tun, address in use, kernel too old) and what to do.
  */
 VELD_MUST_USE int veld_dataplane_open(struct veld_dataplane **out,
@@ -68,9 +87,10 @@ struct veld_dataplane_info {
     unsigned ifindex;
     uint16_t listen_port;
     unsigned workers, lanes;
-    const char *aead;    /* backend in use */
-    const char *engine;  /* "io_uring" */
-    const char *offload; /* what the TUN took: "tso4 tso6 uso", ... */
+    const char *aead;            /* backend in use */
+    const char *engine;          /* in use: "io_uring", "poll" */
+    const char *engine_features; /* what of the kernel it uses, in words */
+    const char *offload;         /* what the TUN took: "tso4 tso6 uso", ... */
     bool udp_segment, udp_gro;
 };
 void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_dataplane_info *out);

@@ -1,18 +1,24 @@
 /*
- * The engine under a worker: how packets enter and leave the process. One
- * implementation each for io_uring and for whatever comes beside it; the packet
+ * The engine under a worker: how packets enter and leave the process, by
+ * io_uring (uring.h) or by poll(2) (poll_engine.h), as io_engine.h chose. The packet
  * path (outbound, inbound) and the worker know only this.
  *
  * Order of calls, each turn: wait (hands everything queued to the kernel and
  * sleeps until something happens), reap (tells completions through the sink and
  * collects arrivals), then next_read / next_receive as long as there is room
- * for what they give, and send / write for what comes of it.
+ * for what they give, and send / write for what comes of it. Once: start before
+ * the first turn, stop after the last.
  *
  * Ownership: an arrival's buffer is the caller's until done_read /
  * done_receive. Memory given to send and write must stay until the sink has
- * been told its token. Sends leave in the order they were queued.
+ * been told its token, and is told in reap alone. Sends by one socket leave in
+ * the order they were queued.
  *
- * Thread: the worker's, but for make and close (control, while it does not run).
+ * Bounds: of sends and of writes, at most VELD_IO_SENDS_MAX and
+ * VELD_IO_WRITES_MAX are queued and not told. Hence every queue inside has
+ * room, also while the kernel takes nothing.
+ *
+ * Thread: the worker's, but for open and close (control, while it does not run).
  */
 #ifndef VELD_DATAPLANE_IO_H
 #define VELD_DATAPLANE_IO_H
@@ -23,8 +29,11 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define VELD_IO_BUFFERS 32 /* each way; a power of two */
-#define VELD_IO_FOREVER UINT64_MAX
+#define VELD_IO_BUFFERS    32 /* each way; a power of two */
+#define VELD_IO_SENDS_MAX  256
+#define VELD_IO_WRITES_MAX 256
+#define VELD_IO_PACKET_MAX (40u + 65535u) /* an IPv6 payload length and its header */
+#define VELD_IO_FOREVER    UINT64_MAX
 
 /*
  * Descriptors are borrowed: close the engine first. `wake_fd` is a blocking
@@ -77,6 +86,12 @@ struct veld_io_ops {
     const char *name;
     /* On the worker's own thread, before the first turn. 0 or a negative errno. */
     int (*start)(struct veld_io *io);
+    /*
+     * On the worker's own thread, after the last turn, also when start failed:
+     * nothing of the kernel's holds the descriptors any more. What was queued
+     * and is not told by then never is.
+     */
+    void (*stop)(struct veld_io *io);
     void (*wait)(struct veld_io *io, uint64_t timeout_ns);
     void (*reap)(struct veld_io *io, uint64_t now_ns);
     bool (*next_read)(struct veld_io *io, struct veld_tun_read *out);

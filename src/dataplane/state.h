@@ -7,6 +7,7 @@
 
 #include "dataplane/dataplane.h"
 #include "dataplane/context.h"
+#include "dataplane/io_engine.h"
 #include "dataplane/tun.h"
 #include "dataplane/udp.h"
 #include "dataplane/worker.h"
@@ -18,6 +19,7 @@ struct veld_dataplane {
     struct veld_tables tables;
     struct veld_tun tun;
     struct veld_udp udp;
+    struct veld_io_engine engine; /* the workers' */
     const struct veld_aead_backend *aead;
     struct veld_aead_ctx *aead_ctx; /* for what control seals */
     struct veld_counters counters;  /* of what control sends */

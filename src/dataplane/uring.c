@@ -3,27 +3,38 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "dataplane/io_way.h"
 #include "dataplane/udp.h"
 #include "dataplane/uring_buffers.h"
+#include "dataplane/uring_ring.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Newer than liburing 2.3: Linux 6.7. */
 #define OP_READ_MULTISHOT 49
 
-#define SQ_ENTRIES     256
-#define CQ_ENTRIES     2048
-#define RETRY_AFTER_NS (100 * VELD_NS_PER_MS)
-#define PACKET_MAX     (40u + 65535u) /* an IPv6 payload length and its header */
+#define SQ_ENTRIES   1024
+#define CQ_ENTRIES   2048
+#define STUCK_US     1000 /* a rest while the kernel takes no requests */
+#define STOP_WAIT_NS (10 * VELD_NS_PER_MS)
+#define STOP_WAITS   100
 
 /* What a request is: the high half of its user_data; the low half is its token. */
-enum op { OP_READ, OP_POLL, OP_RECEIVE, OP_SEND, OP_WRITE, OP_WAKE };
+enum op { OP_READ, OP_POLL, OP_RECEIVE, OP_SEND, OP_WRITE, OP_WAKE, OP_CANCEL };
+
+/* Beside sends and writes: each direction, the wake, the cancel, once each. */
+static_assert(VELD_IO_SENDS_MAX + VELD_IO_WRITES_MAX + 4 <= SQ_ENTRIES,
+              "whatever is queued finds room though the kernel takes nothing");
+static_assert(SQ_ENTRIES + 2 * VELD_IO_BUFFERS <= CQ_ENTRIES,
+              "no completion finds the ring full");
+
+/* Where a file is registered. */
+enum file { FILE_TUN, FILE_UDP, FILE_LANE, FILE_WAKE, FILES };
 
 /* Arrivals not taken yet; never more than there are buffers. */
 struct fifo {
@@ -36,23 +47,23 @@ struct fifo {
 
 /* A multishot request that is armed anew whenever it ends. */
 struct direction {
+    struct veld_io_way way;
     bool armed;
-    unsigned errors; /* in a row */
-    uint64_t retry_at_ns;
 };
 
 struct uring {
     struct veld_io io; /* first */
     struct io_uring ring;
     bool ring_made;
-    struct veld_io_config cfg;
+    int fds[FILES];
+    bool files_registered;
+    bool read_multishot;
     struct veld_uring_buffers reads, receives;
     struct fifo read_fifo, receive_fifo;
     struct direction read, receive;
     struct msghdr receive_shape; /* sizes of name and control in a receive buffer */
-    bool read_multishot;
     bool readable; /* without multishot read: poll said so, and no read has said EAGAIN since */
-    bool wake_armed;
+    bool wake_armed, cancelling;
     uint64_t wake_count; /* where the eventfd's value goes */
 };
 
@@ -63,36 +74,44 @@ static struct uring *of(struct veld_io *io)
 
 /* ---- Requests ---- */
 
+/* There is room by io.h's bounds, whatever the kernel does (SQ_ENTRIES). */
 static struct io_uring_sqe *request(struct uring *u, enum op op, uint32_t token)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-    if (!sqe) { /* full: hand over what is there; completions wait in their ring */
-        io_uring_submit(&u->ring);
-        sqe = io_uring_get_sqe(&u->ring);
-        assert(sqe);
-    }
-    /* prep functions of this liburing do not touch user_data */
+    assert(sqe);
+    /* prep functions of liburing do not touch user_data */
     sqe->user_data = (uint64_t)op << 32 | token;
     return sqe;
+}
+
+/* After prep. */
+static void on_file(const struct uring *u, struct io_uring_sqe *sqe, enum file file)
+{
+    sqe->fd = u->files_registered ? (int)file : u->fds[file];
+    if (u->files_registered)
+        sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 static void arm_read(struct uring *u)
 {
     if (u->read_multishot) {
         struct io_uring_sqe *sqe = request(u, OP_READ, 0);
-        io_uring_prep_rw(OP_READ_MULTISHOT, sqe, u->cfg.tun_fd, NULL, 0, 0);
+        io_uring_prep_rw(OP_READ_MULTISHOT, sqe, -1, NULL, 0, 0);
+        on_file(u, sqe, FILE_TUN);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = u->reads.group;
     } else {
         struct io_uring_sqe *sqe = request(u, OP_POLL, 0);
-        io_uring_prep_poll_multishot(sqe, u->cfg.tun_fd, POLLIN);
+        io_uring_prep_poll_multishot(sqe, -1, POLLIN);
+        on_file(u, sqe, FILE_TUN);
     }
 }
 
 static void arm_receive(struct uring *u)
 {
     struct io_uring_sqe *sqe = request(u, OP_RECEIVE, 0);
-    io_uring_prep_recvmsg_multishot(sqe, u->cfg.udp_fd, &u->receive_shape, 0);
+    io_uring_prep_recvmsg_multishot(sqe, -1, &u->receive_shape, 0);
+    on_file(u, sqe, FILE_UDP);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = u->receives.group;
 }
@@ -100,7 +119,8 @@ static void arm_receive(struct uring *u)
 static void arm_wake(struct uring *u)
 {
     struct io_uring_sqe *sqe = request(u, OP_WAKE, 0);
-    io_uring_prep_read(sqe, u->cfg.wake_fd, &u->wake_count, sizeof u->wake_count, 0);
+    io_uring_prep_read(sqe, -1, &u->wake_count, sizeof u->wake_count, 0);
+    on_file(u, sqe, FILE_WAKE);
 }
 
 /* ---- Completions ---- */
@@ -111,21 +131,6 @@ static void put(struct fifo *f, uint16_t buffer, uint32_t len)
     unsigned i = (f->head + f->count++) % VELD_IO_BUFFERS;
     f->items[i].buffer = buffer;
     f->items[i].len = len;
-}
-
-/*
- * A multishot ended. ENOBUFS and the kernel's own reasons are no errors. Others
- * are told, and from the second in a row on, the direction rests a while.
- */
-static void ended(struct direction *d, const char *what, int result, uint64_t now_ns)
-{
-    if (result >= 0 || result == -ENOBUFS || result == -EINTR || result == -ECANCELED) {
-        d->errors = 0;
-        return;
-    }
-    VELD_LOG_LIMITED(VELD_LOG_WARN, now_ns, "%s failed: %s", what, strerror(-result));
-    if (d->errors++ > 0)
-        d->retry_at_ns = now_ns + RETRY_AFTER_NS;
 }
 
 static void arrived(struct veld_uring_buffers *b, struct fifo *f,
@@ -141,35 +146,49 @@ static void arrived(struct veld_uring_buffers *b, struct fifo *f,
         veld_uring_buffers_put(b, buffer);
 }
 
+/*
+ * The errors that end a multishot read for good: the kernel knows the request,
+ * but not for this file. Without a word it would end again and again.
+ */
+static bool is_refusal(int result)
+{
+    return result == -EINVAL || result == -EOPNOTSUPP;
+}
+
+/* A multishot request came to its end: it is armed again before the next wait. */
+__attribute__((cold)) static void ended(struct direction *d, int result, uint64_t now_ns)
+{
+    d->armed = false;
+    if (result < 0)
+        veld_io_way_failed(&d->way, -result, now_ns);
+}
+
 static void on_read(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
 {
     arrived(&u->reads, &u->read_fifo, cqe);
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
-    u->read.armed = false;
-    if (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP)
-        u->read_multishot = false; /* the kernel knows the request but not for this file */
-    else
-        ended(&u->read, "reading from the interface", cqe->res, now_ns);
+    if (!is_refusal(cqe->res)) { /* 0: a queue that has come to its end */
+        ended(&u->read, cqe->res ? cqe->res : -EIO, now_ns);
+        return;
+    }
+    veld_info("no multishot read on this interface; polling it instead");
+    u->read.armed = u->read_multishot = false;
 }
 
 static void on_poll(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
 {
     if (cqe->res > 0)
         u->readable = true;
-    if (cqe->flags & IORING_CQE_F_MORE)
-        return;
-    u->read.armed = false;
-    ended(&u->read, "polling the interface", cqe->res, now_ns);
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        ended(&u->read, cqe->res, now_ns);
 }
 
 static void on_receive(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
 {
     arrived(&u->receives, &u->receive_fifo, cqe);
-    if (cqe->flags & IORING_CQE_F_MORE)
-        return;
-    u->receive.armed = false;
-    ended(&u->receive, "receiving on the UDP socket", cqe->res, now_ns);
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        ended(&u->receive, cqe->res, now_ns);
 }
 
 static void on_send(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
@@ -187,9 +206,14 @@ static void on_wake(struct uring *u, const struct io_uring_cqe *cqe, uint64_t no
     u->wake_armed = false; /* the worker looks at its flags every turn anyway */
 }
 
+static void on_cancel(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)
+{
+    u->cancelling = false;
+}
+
 static void (*const handlers[])(struct uring *, const struct io_uring_cqe *, uint64_t) = {
-    [OP_READ] = on_read, [OP_POLL] = on_poll,   [OP_RECEIVE] = on_receive,
-    [OP_SEND] = on_send, [OP_WRITE] = on_write, [OP_WAKE] = on_wake,
+    [OP_READ] = on_read,   [OP_POLL] = on_poll, [OP_RECEIVE] = on_receive, [OP_SEND] = on_send,
+    [OP_WRITE] = on_write, [OP_WAKE] = on_wake, [OP_CANCEL] = on_cancel,
 };
 
 /* ---- A turn ---- */
@@ -197,14 +221,12 @@ static void (*const handlers[])(struct uring *, const struct io_uring_cqe *, uin
 /* Arm what has ended; a direction without buffers waits for its worker to give some back. */
 static void rearm(struct uring *u)
 {
-    uint64_t now = u->read.errors > 1 || u->receive.errors > 1 ? veld_clock_mono_ns() : 0;
     bool read_ready = !u->read_multishot || u->reads.in_ring > 0;
-    if (!u->read.armed && read_ready && (u->read.errors < 2 || now >= u->read.retry_at_ns)) {
+    if (!u->read.armed && read_ready && !veld_io_way_rests(&u->read.way)) {
         arm_read(u);
         u->read.armed = true;
     }
-    if (!u->receive.armed && u->receives.in_ring > 0 &&
-        (u->receive.errors < 2 || now >= u->receive.retry_at_ns)) {
+    if (!u->receive.armed && u->receives.in_ring > 0 && !veld_io_way_rests(&u->receive.way)) {
         arm_receive(u);
         u->receive.armed = true;
     }
@@ -214,6 +236,29 @@ static void rearm(struct uring *u)
     }
 }
 
+/* The kernel took nothing, for want of memory or for what else; all stays queued. */
+__attribute__((cold)) static void stuck(int error)
+{
+    VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
+                     "the kernel takes no io_uring requests: %s; trying again",
+                     strerror(-error));
+    usleep(STUCK_US);
+}
+
+/* Hand over what is queued and wait for one completion. */
+static void enter(struct uring *u, uint64_t timeout_ns)
+{
+    struct io_uring_cqe *cqe;
+    struct __kernel_timespec ts = {.tv_sec = (int64_t)(timeout_ns / VELD_NS_PER_S),
+                                   .tv_nsec = (int64_t)(timeout_ns % VELD_NS_PER_S)};
+    int rc = timeout_ns == 0
+                 ? io_uring_submit_and_get_events(&u->ring)
+                 : io_uring_submit_and_wait_timeout(
+                       &u->ring, &cqe, 1, timeout_ns == VELD_IO_FOREVER ? NULL : &ts, NULL);
+    if (rc < 0 && rc != -ETIME && rc != -EINTR)
+        stuck(rc);
+}
+
 static void uring_wait(struct veld_io *io, uint64_t timeout_ns)
 {
     struct uring *u = of(io);
@@ -221,17 +266,8 @@ static void uring_wait(struct veld_io *io, uint64_t timeout_ns)
     if (u->read_fifo.count || u->receive_fifo.count || u->readable)
         timeout_ns = 0; /* there is work already; only hand over and look */
     else if (!u->read.armed || !u->receive.armed)
-        timeout_ns = VELD_MIN(timeout_ns, RETRY_AFTER_NS);
-    struct io_uring_cqe *cqe;
-    if (timeout_ns == 0) {
-        (void)io_uring_submit_and_get_events(&u->ring);
-    } else if (timeout_ns == VELD_IO_FOREVER) {
-        (void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, NULL, NULL);
-    } else {
-        struct __kernel_timespec ts = {.tv_sec = (int64_t)(timeout_ns / VELD_NS_PER_S),
-                                       .tv_nsec = (int64_t)(timeout_ns % VELD_NS_PER_S)};
-        (void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
-    }
+        timeout_ns = VELD_MIN(timeout_ns, VELD_IO_REST_NS);
+    enter(u, timeout_ns);
 }
 
 static void uring_reap(struct veld_io *io, uint64_t now_ns)
@@ -254,11 +290,12 @@ static bool read_now(struct uring *u, struct veld_tun_read *out)
 {
     if (!u->readable)
         return false;
-    ssize_t n = read(u->cfg.tun_fd, u->reads.memory, u->reads.size);
+    ssize_t n = read(u->fds[FILE_TUN], u->reads.memory, u->reads.size);
     if (n <= 0) {
         u->readable = false;
         return false;
     }
+    veld_io_way_works(&u->read.way);
     *out = (struct veld_tun_read){.data = u->reads.memory, .len = (uint32_t)n};
     return true;
 }
@@ -279,7 +316,7 @@ static bool uring_next_read(struct veld_io *io, struct veld_tun_read *out)
     struct uring *u = of(io);
     if (!take(&u->read_fifo, &out->buffer, &out->len))
         return !u->read_multishot && read_now(u, out);
-    u->read.errors = 0;
+    veld_io_way_works(&u->read.way);
     out->data = veld_uring_buffer(&u->reads, out->buffer);
     return true;
 }
@@ -291,7 +328,7 @@ static bool uring_next_receive(struct veld_io *io, struct veld_udp_receive *out)
     uint32_t len;
     if (!take(&u->receive_fifo, &buffer, &len))
         return false;
-    u->receive.errors = 0;
+    veld_io_way_works(&u->receive.way);
     uint8_t *at = veld_uring_buffer(&u->receives, buffer);
     struct io_uring_recvmsg_out *o = io_uring_recvmsg_validate(at, (int)len, &u->receive_shape);
     *out = (struct veld_udp_receive){.buffer = buffer, .data = at, .truncated = !o};
@@ -324,9 +361,9 @@ static void uring_done_receive(struct veld_io *io, uint16_t buffer)
 
 /* ---- Departures ---- */
 
-static int socket_of(const struct uring *u, enum veld_io_socket from)
+static enum file file_of(enum veld_io_socket from)
 {
-    return from == VELD_IO_LANE ? u->cfg.lane_fd : u->cfg.udp_fd;
+    return from == VELD_IO_LANE ? FILE_LANE : FILE_UDP;
 }
 
 static void uring_send(struct veld_io *io, enum veld_io_socket from, const struct msghdr *msg,
@@ -334,20 +371,22 @@ static void uring_send(struct veld_io *io, enum veld_io_socket from, const struc
 {
     struct uring *u = of(io);
     struct io_uring_sqe *sqe = request(u, OP_SEND, token);
-    io_uring_prep_sendmsg(sqe, socket_of(u, from), msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    io_uring_prep_sendmsg(sqe, -1, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    on_file(u, sqe, file_of(from));
 }
 
 static void uring_write(struct veld_io *io, const struct iovec *iov, unsigned n, uint32_t token)
 {
     struct uring *u = of(io);
     struct io_uring_sqe *sqe = request(u, OP_WRITE, token);
-    io_uring_prep_writev(sqe, u->cfg.tun_fd, iov, n, 0);
+    io_uring_prep_writev(sqe, -1, iov, n, 0);
+    on_file(u, sqe, FILE_TUN);
 }
 
 static int uring_send_now(struct veld_io *io, enum veld_io_socket from,
                           const struct msghdr *msg)
 {
-    ssize_t n = sendmsg(socket_of(of(io), from), msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = sendmsg(of(io)->fds[file_of(from)], msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     return n < 0 ? -errno : (int)n;
 }
 
@@ -356,19 +395,50 @@ static int uring_send_now(struct veld_io *io, enum veld_io_socket from,
 static int uring_start(struct veld_io *io)
 {
     struct uring *u = of(io);
-    /* Makes this thread the single issuer. liburing 2.3 declares a call for it, but lacks it. */
-    if (syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
-                0) < 0)
-        return -errno;
-    (void)io_uring_register_ring_fd(&u->ring); /* saves a lookup a turn, where known */
-    return 0;
+    int rc = veld_uring_ring_enable(&u->ring);
+    if (rc == 0)
+        (void)io_uring_register_ring_fd(&u->ring); /* saves a lookup a turn, where known */
+    return rc;
+}
+
+/* A ring is taken apart some time after its end: what it holds until then must not be ours. */
+static void let_go_of_files(struct uring *u)
+{
+    if (u->files_registered)
+        (void)io_uring_unregister_files(&u->ring);
+    u->files_registered = false;
+}
+
+/* Take back every request; those that complete instead are told as ever. */
+static void cancel_all(struct uring *u)
+{
+    io_uring_prep_cancel64(request(u, OP_CANCEL, 0), 0,
+                           IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+    u->cancelling = true;
+    for (unsigned i = 0; i < STOP_WAITS; i++) {
+        enter(u, STOP_WAIT_NS);
+        uring_reap(&u->io, veld_clock_mono_ns());
+        if (!u->cancelling && !u->read.armed && !u->receive.armed && !u->wake_armed)
+            return;
+    }
+}
+
+static void uring_stop(struct veld_io *io)
+{
+    struct uring *u = of(io);
+    if (u->read.armed || u->receive.armed || u->wake_armed)
+        cancel_all(u);
+    let_go_of_files(u);
+    (void)io_uring_unregister_ring_fd(&u->ring); /* which holds the ring itself */
 }
 
 static void uring_close(struct veld_io *io)
 {
     struct uring *u = of(io);
-    if (u->ring_made)
+    if (u->ring_made) {
+        let_go_of_files(u); /* when it never ran */
         io_uring_queue_exit(&u->ring);
+    }
     veld_uring_buffers_free(&u->reads);
     veld_uring_buffers_free(&u->receives);
     free(u);
@@ -377,6 +447,7 @@ static void uring_close(struct veld_io *io)
 static const struct veld_io_ops uring_ops = {
     .name = "io_uring",
     .start = uring_start,
+    .stop = uring_stop,
     .wait = uring_wait,
     .reap = uring_reap,
     .next_read = uring_next_read,
@@ -389,84 +460,49 @@ static const struct veld_io_ops uring_ops = {
     .close = uring_close,
 };
 
-static int make_ring(struct io_uring *ring)
+static int setup(struct uring *u, const struct veld_uring_features *use)
 {
-    /* Disabled until the worker enables it: it shall be the single issuer, not we. */
-    unsigned base = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER;
-    const unsigned flags[] = {base | IORING_SETUP_DEFER_TASKRUN,
-                              base | IORING_SETUP_COOP_TASKRUN};
-    int rc = -EINVAL;
-    for (size_t i = 0; i < VELD_ARRAY_LEN(flags) && rc == -EINVAL; i++) {
-        struct io_uring_params p = {.flags = flags[i], .cq_entries = CQ_ENTRIES};
-        rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &p);
-    }
-    return rc;
-}
-
-static bool has_read_multishot(struct io_uring *ring)
-{
-    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
-    bool has = probe && io_uring_opcode_supported(probe, OP_READ_MULTISHOT);
-    io_uring_free_probe(probe);
-    return has;
-}
-
-static int setup(struct uring *u)
-{
-    int rc = make_ring(&u->ring);
+    int rc = veld_uring_ring_make(&u->ring, SQ_ENTRIES, CQ_ENTRIES, use->defer_taskrun);
     if (rc < 0)
         return rc;
     u->ring_made = true;
-    u->read_multishot = has_read_multishot(&u->ring);
+    u->read_multishot = use->read_multishot;
     u->receive_shape.msg_namelen = sizeof(struct sockaddr_in6);
     u->receive_shape.msg_controllen = VELD_UDP_CONTROL_SIZE;
-    uint32_t read_size = sizeof(struct virtio_net_hdr) + PACKET_MAX;
+    uint32_t read_size = sizeof(struct virtio_net_hdr) + VELD_IO_PACKET_MAX;
     uint32_t receive_size =
         (uint32_t)(sizeof(struct io_uring_recvmsg_out) + u->receive_shape.msg_namelen +
-                   u->receive_shape.msg_controllen + PACKET_MAX);
+                   u->receive_shape.msg_controllen + VELD_IO_PACKET_MAX);
     uint32_t line = VELD_CACHE_LINE - 1;
     rc = veld_uring_buffers_init(&u->reads, &u->ring, 0, VELD_IO_BUFFERS,
                                  (read_size + line) & ~line);
     if (rc == 0)
         rc = veld_uring_buffers_init(&u->receives, &u->ring, 1, VELD_IO_BUFFERS,
                                      (receive_size + line) & ~line);
+    if (rc == 0 && use->fixed_files) {
+        rc = io_uring_register_files(&u->ring, u->fds, FILES);
+        u->files_registered = rc == 0;
+    }
     return rc;
 }
 
-static int explain(int error, struct veld_diag *diag)
-{
-    switch (-error) {
-    case ENOSYS:
-    case EINVAL:
-        return veld_fail(diag, VELD_E_UNSUPPORTED,
-                         "this kernel's io_uring is missing or too old; Linux 6.0 or newer is "
-                         "needed");
-    case EPERM:
-    case EACCES:
-        return veld_fail(diag, VELD_E_PERM,
-                         "io_uring is disabled here; allow it with `sysctl "
-                         "kernel.io_uring_disabled=0`, and in a container with a seccomp "
-                         "profile that lets io_uring through");
-    case ENOMEM:
-        return veld_fail(diag, VELD_E_NOMEM,
-                         "not enough memory for io_uring; raise the memory or locked-memory "
-                         "limit (ulimit -l)");
-    default: return veld_fail(diag, VELD_E_IO, "cannot set up io_uring: %s", strerror(-error));
-    }
-}
-
 int veld_uring_open(struct veld_io **out, const struct veld_io_config *cfg,
-                    struct veld_diag *diag)
+                    const struct veld_uring_features *use, struct veld_diag *diag)
 {
     struct uring *u = calloc(1, sizeof *u);
     if (!u)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
     u->io.ops = &uring_ops;
-    u->cfg = *cfg;
-    int rc = setup(u);
+    u->fds[FILE_TUN] = cfg->tun_fd;
+    u->fds[FILE_UDP] = cfg->udp_fd;
+    u->fds[FILE_LANE] = cfg->lane_fd;
+    u->fds[FILE_WAKE] = cfg->wake_fd;
+    u->read.way.what = "reading from the interface";
+    u->receive.way.what = "receiving on the UDP socket";
+    int rc = setup(u, use);
     if (rc < 0) {
         uring_close(&u->io);
-        return explain(rc, diag);
+        return veld_uring_explain(rc, diag);
     }
     *out = &u->io;
     return 0;

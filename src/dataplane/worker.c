@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "dataplane/inbound.h"
 #include "dataplane/outbound.h"
-#include "dataplane/uring.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,6 +41,9 @@ static void on_written(void *ctx, uint32_t token, int result)
 {
     veld_inbound_written(&((struct veld_worker *)ctx)->inbound, token, result);
 }
+
+static_assert(VELD_RUNS_MAX <= VELD_IO_SENDS_MAX && VELD_JOINS_MAX <= VELD_IO_WRITES_MAX,
+              "io.h's bounds");
 
 /* ---- The loop ---- */
 
@@ -105,6 +107,7 @@ static void *run(void *arg)
     sem_post(&w->started);
     if (started)
         loop(w);
+    w->ctx.io->ops->stop(w->ctx.io);
     veld_rcu_reader_end();
     return NULL;
 }
@@ -127,7 +130,7 @@ static int open_parts(struct veld_worker *w, const struct veld_worker_config *cf
                                 .udp_fd = cfg->udp_fd,
                                 .lane_fd = cfg->lane_fd,
                                 .wake_fd = w->wake_fd};
-    int rc = veld_uring_open(&w->ctx.io, &io, diag);
+    int rc = veld_io_engine_open(cfg->engine, &w->ctx.io, &io, diag);
     if (rc == 0)
         w->ctx.io->sink =
             (struct veld_io_sink){.ctx = w, .sent = on_sent, .written = on_written};
@@ -229,11 +232,6 @@ struct veld_event_queue *veld_worker_events(struct veld_worker *w)
 const struct veld_counters *veld_worker_counters(const struct veld_worker *w)
 {
     return &w->counters;
-}
-
-const char *veld_worker_engine(const struct veld_worker *w)
-{
-    return w->ctx.io->ops->name;
 }
 
 bool veld_worker_segments(const struct veld_worker *w)

@@ -10,6 +10,7 @@
 #define VELD_DATAPLANE_WORKER_H
 
 #include "dataplane/context.h"
+#include "dataplane/io_engine.h"
 
 struct veld_worker;
 
@@ -20,6 +21,7 @@ struct veld_worker_config {
     int lane_fd; /* its own port; -1: it has none */
     unsigned mtu, udp_segments_max;
     bool udp_segment; /* the socket knows UDP_SEGMENT */
+    const struct veld_io_engine *engine;
     const struct veld_tables *tables;
     const struct veld_aead_backend *aead;
 };
@@ -37,7 +39,6 @@ void veld_worker_close(struct veld_worker *w); /* NULL is allowed */
 /* For the control thread, at any time between open and close. */
 struct veld_event_queue *veld_worker_events(struct veld_worker *w);
 const struct veld_counters *veld_worker_counters(const struct veld_worker *w);
-const char *veld_worker_engine(const struct veld_worker *w);
 /* UDP_SEGMENT is in use still. */
 bool veld_worker_segments(const struct veld_worker *w);
 

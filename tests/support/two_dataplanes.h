@@ -36,6 +36,7 @@
 static int ns1, ns2;
 static struct veld_dataplane *a, *b;
 static struct veld_diag diag;
+static enum veld_dataplane_engine engine; /* of those opened from here on; AUTO unless set */
 
 static inline void lo_up(void)
 {
@@ -73,8 +74,11 @@ static inline struct veld_dataplane *open_one(const char *interface, const char 
                                               unsigned workers)
 {
     struct veld_dataplane *dp = NULL;
-    struct veld_dataplane_config cfg = {
-        .interface = interface, .workers = workers, .mtu = 1420, .aead = "auto"};
+    struct veld_dataplane_config cfg = {.interface = interface,
+                                        .workers = workers,
+                                        .mtu = 1420,
+                                        .engine = engine,
+                                        .aead = "auto"};
     CHECK(veld_endpoint_parse(listen, &cfg.listen) == 0, "%s", strerror(errno));
     CHECK(veld_dataplane_open(&dp, &cfg, &diag) == 0, "%s", diag.text);
     return dp;

@@ -2,6 +2,8 @@
  * The boundary between the control thread and the workers: sessions, peers,
  * endpoints and routes change under traffic, and everything is taken down in the
  * middle of it. Nothing is used after it was freed, nothing races.
+ *
+ * dataplane [ENGINE]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,8 +77,10 @@ static void look(void)
     CHECK(veld_dataplane_peer_activity(b, 1, &activity) == 0, "activity");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        CHECK(veld_dataplane_engine_parse(argv[1], &engine) == 0, "%s", argv[1]);
     setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
     int fds[2] = {bound(ns1, SOCK_DGRAM, "10.9.1.1:7001"),
                   bound(ns1, SOCK_DGRAM, "10.9.1.1:7003")};

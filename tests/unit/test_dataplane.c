@@ -1,9 +1,11 @@
-/* The whole dataplane over real TUNs and real sockets (support/two_dataplanes.h). */
+/* The whole dataplane over real TUNs and real sockets (support/two_dataplanes.h), by either engine. */
 #include <criterion/criterion.h>
 
 #define CHECK(condition, ...) cr_assert(condition, __VA_ARGS__)
 #define SKIP(text)            cr_skip_test(text)
 #include "support/two_dataplanes.h"
+
+#include "dataplane/uring.h"
 
 #include <linux/filter.h>
 #include <linux/if_ether.h>
@@ -11,6 +13,20 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+/* One body, two tests: by the engine that AUTO finds, and by poll. */
+#define BY_EACH_ENGINE(name)                                                                   \
+    static void name(void);                                                                    \
+    Test(dataplane, name##_by_auto, .timeout = 120)                                            \
+    {                                                                                          \
+        name();                                                                                \
+    }                                                                                          \
+    Test(dataplane, name##_by_poll, .timeout = 120)                                            \
+    {                                                                                          \
+        engine = VELD_DP_ENGINE_POLL;                                                          \
+        name();                                                                                \
+    }                                                                                          \
+    static void name(void)
 
 /* ---- Traffic ---- */
 
@@ -121,7 +137,7 @@ static void carry_everything(void)
     cr_assert_geq(act.received_bytes, 2 * STREAM_BYTES);
 }
 
-Test(dataplane, carries_v4_and_v6_over_v4, .timeout = 120)
+BY_EACH_ENGINE(carries_v4_and_v6_over_v4)
 {
     setup("127.0.0.1:5001", "127.0.0.1:5002", 1);
     install_both(1);
@@ -129,7 +145,7 @@ Test(dataplane, carries_v4_and_v6_over_v4, .timeout = 120)
     teardown();
 }
 
-Test(dataplane, carries_v4_and_v6_over_v6_with_two_workers, .timeout = 120)
+BY_EACH_ENGINE(carries_v4_and_v6_over_v6_with_two_workers)
 {
     setup("[::1]:5001", "[::1]:5002", 2);
     install_both(2);
@@ -137,7 +153,7 @@ Test(dataplane, carries_v4_and_v6_over_v6_with_two_workers, .timeout = 120)
     teardown();
 }
 
-Test(dataplane, asks_for_a_session_and_sends_what_waited, .timeout = 60)
+BY_EACH_ENGINE(asks_for_a_session_and_sends_what_waited)
 {
     struct veld_dataplane_event ev;
     setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
@@ -159,7 +175,7 @@ Test(dataplane, asks_for_a_session_and_sends_what_waited, .timeout = 60)
     teardown();
 }
 
-Test(dataplane, control_sends_by_itself, .timeout = 60)
+BY_EACH_ENGINE(control_sends_by_itself)
 {
     struct veld_dataplane_event ev;
     struct veld_endpoint to;
@@ -351,35 +367,88 @@ Test(dataplane, open_says_what_is_missing)
     cr_assert_eq(info.listen_port, 5001);
     cr_assert_eq(info.lanes, 2);
     cr_assert_neq(info.ifindex, 0);
-    cr_assert(info.udp_segment && info.udp_gro, "every kernel with our io_uring has both");
+    cr_assert(info.udp_segment && info.udp_gro, "every kernel these tests run on has both");
     veld_dataplane_close(dp);
 }
 
-/* From here on io_uring_setup fails in this process as where an administrator forbade it. */
-static void forbid_io_uring(void)
+/* ---- Where io_uring is forbidden ---- */
+
+/* From here on this call fails in this process, as under an administrator or a sandbox. */
+static void forbid(unsigned call, unsigned error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    struct veld_uring_features features;
+    if (veld_uring_probe(&features, &diag) < 0)
+        cr_skip_test("no io_uring here to forbid");
     cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
 
-Test(dataplane, without_io_uring_it_says_so_and_leaves_nothing)
+static void expect_engine(const char *name)
+{
+    struct veld_dataplane_info info;
+    veld_dataplane_get_info(a, &info);
+    cr_assert_str_eq(info.engine, name);
+    cr_assert_gt(strlen(info.engine_features), 0);
+}
+
+static void auto_falls_back(void)
+{
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 1);
+    expect_engine("poll");
+    install_both(1);
+    udp_both_ways("10.9.1.1:7001", "10.9.2.1:7002");
+    teardown();
+}
+
+Test(dataplane, auto_takes_io_uring_where_it_works)
+{
+    struct veld_uring_features features;
+    bool works = veld_uring_probe(&features, &diag) == 0;
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 1);
+    expect_engine(works ? "io_uring" : "poll");
+    teardown();
+}
+
+Test(dataplane, auto_falls_back_when_forbidden)
+{
+    forbid(SYS_io_uring_setup, EPERM);
+    auto_falls_back();
+}
+
+Test(dataplane, auto_falls_back_when_the_kernel_has_none)
+{
+    forbid(SYS_io_uring_setup, ENOSYS);
+    auto_falls_back();
+}
+
+Test(dataplane, auto_falls_back_when_a_ring_can_be_made_but_not_used)
+{
+    forbid(SYS_io_uring_enter, EPERM);
+    auto_falls_back();
+}
+
+Test(dataplane, io_uring_asked_for_and_forbidden_says_so_and_leaves_nothing)
 {
     cr_assert_eq(veld_crypto_init(), 0);
     new_namespace(&ns1);
-    forbid_io_uring();
+    forbid(SYS_io_uring_setup, EPERM);
     struct veld_dataplane *dp = NULL;
-    struct veld_dataplane_config cfg = {
-        .interface = "veld-a", .workers = 1, .mtu = 1420, .aead = "auto"};
+    struct veld_dataplane_config cfg = {.interface = "veld-a",
+                                        .workers = 1,
+                                        .mtu = 1420,
+                                        .engine = VELD_DP_ENGINE_IO_URING,
+                                        .aead = "auto"};
     cr_assert_eq(veld_endpoint_parse("127.0.0.1:5001", &cfg.listen), 0);
     cr_assert_eq(veld_dataplane_open(&dp, &cfg, &diag), VELD_E_PERM);
     cr_assert(strstr(diag.text, "kernel.io_uring_disabled"), "%s", diag.text);
+    cr_assert(strstr(diag.text, "--engine poll"), "%s", diag.text);
     cr_assert_eq(if_nametoindex("veld-a"), 0);
     cr_assert_null(dp);
 }
