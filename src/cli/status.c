@@ -127,6 +127,17 @@ static int print_own(const json_t *status, FILE *out)
     return 0;
 }
 
+/* What carries packets here, and how. */
+static void print_dataplane(const json_t *status, FILE *out)
+{
+    const json_t *d = json_object_get(status, "dataplane");
+    uint64_t workers = number_at(d, "workers");
+    fprintf(out, "%" PRIu64 " worker%s by %s (%s), cipher by %s, offload %s\n", workers,
+            workers == 1 ? "" : "s", veld_json_text(d, "engine"),
+            veld_json_text(d, "engine_features"), veld_json_text(d, "aead"),
+            veld_json_text(d, "offload"));
+}
+
 static void print_health(const json_t *status, FILE *out)
 {
     bool colour = veld_wants_colour(out);
@@ -151,6 +162,7 @@ static int status(const struct veld_cli *cli)
         rc = print_own(json, stdout);
         if (rc == 0)
             rc = print_peers(json, stdout);
+        print_dataplane(json, stdout);
         print_health(json, stdout);
     }
     json_decref(json);
@@ -203,8 +215,9 @@ const struct veld_cli_command veld_cmd_status = {
     .arguments = "",
     .summary = "show this machine, its peers, and what is wrong",
     .text = "One line about this machine, then one a peer: addresses, name, state, sent,\n"
-            "received, time since the last handshake. Then what is wrong, each with the\n"
-            "command that mends it. Exit status 0 when veld runs, 1 when not.\n",
+            "received, time since the last handshake. Then how packets are carried, and what\n"
+            "is wrong, each with the command that mends it. Exit status 0 when veld runs, 1 "
+            "when not.\n",
     .options = {{"json", '\0', NULL, "everything, as JSON; its \"version\" is its shape's"}},
     .run = status,
 };

@@ -15,7 +15,7 @@
 #define STOP_TIMEOUT_S 15
 #define POLL_MS        50
 
-enum { OPTION_CONFIG, OPTION_STATE_DIR };
+enum { OPTION_CONFIG, OPTION_STATE_DIR, OPTION_ENGINE };
 
 /* ---- up ---- */
 
@@ -80,6 +80,12 @@ static int already_up(const struct veld_cli *cli, const json_t *status)
             return veld_cli_fail("veld is already up with %s; stop it first: sudo veld down",
                                  running);
     }
+    const char *engine = cli->option[OPTION_ENGINE];
+    const char *used = veld_json_text(json_object_get(status, "dataplane"), "engine");
+    if (engine && strcmp(engine, "auto") != 0 && strcmp(engine, used) != 0)
+        return veld_cli_fail("veld is already up with the engine %s; stop it first: sudo veld "
+                             "down",
+                             used);
     print_up(status);
     return VELD_CLI_DONE;
 }
@@ -104,7 +110,13 @@ static int start(const struct veld_cli *cli)
                     state_dir,
                     (char *)"--socket",
                     (char *)(uintptr_t)cli->socket,
+                    NULL,
+                    NULL,
                     NULL};
+    if (cli->option[OPTION_ENGINE]) {
+        argv[7] = (char *)"--engine";
+        argv[8] = (char *)(uintptr_t)cli->option[OPTION_ENGINE];
+    }
     if (veld_launch_daemon(argv, &exit_status, &diag) < 0)
         return veld_cli_fail_diag(&diag);
     if (exit_status != 0) /* it has said why */
@@ -183,7 +195,8 @@ const struct veld_cli_command veld_cmd_up = {
             "else $XDG_CONFIG_HOME/veld/config.toml. Returns when the tunnel is really up.\n"
             "Does nothing when it is up already.\n",
     .options = {{"config", '\0', "FILE", "the config file"},
-                {"state-dir", '\0', "DIR", "where the identity is kept"}},
+                {"state-dir", '\0', "DIR", "where the identity is kept"},
+                {"engine", '\0', "ENGINE", "how packets are carried: auto, io_uring or poll"}},
     .run = up,
 };
 

@@ -137,6 +137,7 @@ static int open_dataplane(struct veld_control *c, struct veld_diag *diag)
         .listen = c->config->listen,
         .workers = choose_workers(c->config),
         .mtu = c->config->mtu,
+        .engine = c->config->engine,
         .aead = c->config->aead ? c->config->aead : "auto",
         .addrs = c->config->addrs,
         .n_addrs = c->config->n_addrs,

@@ -22,6 +22,7 @@
 
 static const char usage[] =
     "usage: veld-daemon [--config FILE] [--state-dir DIR] [--socket PATH]\n"
+    "                   [--engine auto|io_uring|poll]\n"
     "                   [--foreground] [--log-level error|warn|info|debug]\n"
     "\n"
     "Starts the tunnel that FILE describes and, once it is up, goes to the\n"
@@ -30,15 +31,19 @@ static const char usage[] =
     "  -c, --config FILE     default /etc/veld/config.toml\n"
     "  -s, --state-dir DIR   keys and memory; default /var/lib/veld\n"
     "      --socket PATH     local API; default /run/veld/veld.sock\n"
+    "      --engine E        how packets are carried; default as FILE says, else auto:\n"
+    "                        io_uring where it works, poll elsewhere\n"
     "  -f, --foreground      stay, and log to standard error (for service managers)\n"
     "  -l, --log-level L     default info\n"
     "      --version, --help\n"
     "\n"
-    "VELD_CONFIG, VELD_STATE_DIR and VELD_SOCKET mean the same as the options.\n"
+    "VELD_CONFIG, VELD_STATE_DIR, VELD_SOCKET and VELD_ENGINE mean the same as the\n"
+    "options.\n"
     "See veld-daemon(8) and veld-config(5).\n";
 
 struct options {
     const char *config, *state_dir, *socket;
+    const char *engine; /* a name that is one; NULL: as the config says */
     bool foreground;
 };
 
@@ -54,34 +59,51 @@ static _Noreturn void exit_with_usage(void)
     exit(2);
 }
 
+static void set_log_level(const char *text)
+{
+    enum veld_log_level level;
+    if (veld_log_level_parse(text, &level) < 0) {
+        fprintf(stderr, "veld-daemon: no such log level: %s; use error, warn, info or debug",
+                text);
+        exit_with_usage();
+    }
+    veld_log_set_level(level);
+}
+
+static void check_engine(const struct options *o)
+{
+    enum veld_dataplane_engine engine;
+    if (o->engine && veld_dataplane_engine_parse(o->engine, &engine) < 0) {
+        fprintf(stderr, "veld-daemon: no such engine: %s; use auto, io_uring or poll",
+                o->engine);
+        exit_with_usage();
+    }
+}
+
 static void parse_options(int argc, char **argv, struct options *o)
 {
-    enum { OPT_SOCKET = 256, OPT_VERSION, OPT_HELP };
+    enum { OPT_SOCKET = 256, OPT_ENGINE, OPT_VERSION, OPT_HELP };
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"state-dir", required_argument, NULL, 's'},
                                           {"socket", required_argument, NULL, OPT_SOCKET},
+                                          {"engine", required_argument, NULL, OPT_ENGINE},
                                           {"foreground", no_argument, NULL, 'f'},
                                           {"log-level", required_argument, NULL, 'l'},
                                           {"version", no_argument, NULL, OPT_VERSION},
                                           {"help", no_argument, NULL, OPT_HELP},
                                           {0}};
     int opt;
-    enum veld_log_level level;
+    o->engine = getenv("VELD_ENGINE");
+    if (o->engine && !o->engine[0])
+        o->engine = NULL;
     while ((opt = getopt_long(argc, argv, ":c:s:fl:", longs, NULL)) != -1) {
         switch (opt) {
         case 'c': o->config = optarg; break;
         case 's': o->state_dir = optarg; break;
         case 'f': o->foreground = true; break;
         case OPT_SOCKET: o->socket = optarg; break;
-        case 'l':
-            if (veld_log_level_parse(optarg, &level) < 0) {
-                fprintf(stderr,
-                        "veld-daemon: no such log level: %s; use error, warn, info or debug",
-                        optarg);
-                exit_with_usage();
-            }
-            veld_log_set_level(level);
-            break;
+        case OPT_ENGINE: o->engine = optarg; break;
+        case 'l': set_log_level(optarg); break;
         case OPT_VERSION: print_version(); exit(0);
         case OPT_HELP: fputs(usage, stdout); exit(0);
         default:
@@ -96,6 +118,7 @@ static void parse_options(int argc, char **argv, struct options *o)
         fprintf(stderr, "veld-daemon: %s: too many arguments", argv[optind]);
         exit_with_usage();
     }
+    check_engine(o);
 }
 
 struct paths {
@@ -209,6 +232,8 @@ int main(int argc, char **argv)
         veld_fail(&diag, rc, "libsodium does not work here");
     if (rc == 0)
         rc = veld_config_load(p.config, &config, &diag);
+    if (rc == 0 && o.engine)
+        rc = veld_dataplane_engine_parse(o.engine, &config->engine);
     if (rc == 0)
         rc = veld_privileges_check(&diag);
     veld_privileges_harden();

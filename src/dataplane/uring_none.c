@@ -1,6 +1,8 @@
 /* In place of uring.c and its parts in a build with -Dio_uring=disabled. */
 #include "dataplane/uring.h"
 
+#include <stddef.h>
+
 int veld_uring_probe(struct veld_uring_features *out, struct veld_diag *diag)
 {
     return veld_fail(diag, VELD_E_UNSUPPORTED, "this build of Veld is without io_uring");

@@ -50,7 +50,8 @@ static json_t *serve_status(void *ctx)
                             .dataplane = {.interface = "veld7",
                                           .listen_port = 51820,
                                           .aead = "",
-                                          .engine = "",
+                                          .engine = "poll",
+                                          .engine_features = "in words",
                                           .offload = ""},
                             .dns_server = "127.0.86.1",
                             .dns_method = "off",
@@ -279,7 +280,7 @@ Test(cli_served, status)
 {
     cr_assert_eq(run("status"), 0);
     char *line[5], *save = NULL;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         line[i] = strtok_r(i ? NULL : output, "\n", &save);
     cr_assert_str_eq(line[0], "a  10.0.0.1/24  on veld7, listening on [::]:51820, public key "
                               "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
@@ -288,7 +289,9 @@ Test(cli_served, status)
     cr_assert_not_null(strstr(line[1], "d "), "%s", line[1]);
     cr_assert_str_eq(line[2],
                      "10.0.0.2  -  idle                        tx 0 B      rx 0 B  never");
-    cr_assert_str_eq(line[3], "health: forwarding is off; turn it on with: sysctl");
+    cr_assert_eq(strncmp(line[3], "0 workers by poll (in words), cipher by ", 40), 0, "%s",
+                 line[3]);
+    cr_assert_str_eq(line[4], "health: forwarding is off; turn it on with: sysctl");
 
     cr_assert_eq(run("status --json"), 0);
     json_t *json = json_loads(output, 0, NULL);

@@ -110,6 +110,7 @@ Test(config, defaults)
     cr_assert_not(c->has_psk);
     cr_assert_eq(c->dns_mode, VELD_DNS_AUTO);
     cr_assert_str_eq(c->aead, "auto");
+    cr_assert_eq(c->engine, VELD_DP_ENGINE_AUTO);
     cr_assert_eq(c->n_peers, 0);
     cr_assert_gt(strlen(c->name), 0);
     veld_config_free(c);
@@ -128,6 +129,7 @@ Test(config, every_key)
                                  "accept_routes = false\n"
                                  "keepalive = 25\n"
                                  "aead = \"libsodium\"\n"
+                                 "engine = \"poll\"\n"
                                  "[dns]\n"
                                  "mode = \"file\"\n"
                                  "[[peers]]\n"
@@ -153,6 +155,7 @@ Test(config, every_key)
     cr_assert_eq(c->n_routes, 1);
     cr_assert_not(c->accept_routes);
     cr_assert_str_eq(c->aead, "libsodium");
+    cr_assert_eq(c->engine, VELD_DP_ENGINE_POLL);
     cr_assert_eq(c->dns_mode, VELD_DNS_FILE);
     cr_assert_eq(c->n_peers, 2);
     cr_assert_str_eq(c->peers[0].name, "b");
@@ -246,6 +249,7 @@ static const struct mistake {
     {OWN "interface = \"a%d%d\"\n", 2, "interface", "cannot name an interface"},
     {OWN "interface = \"v%s\"\n", 2, "interface", "cannot name an interface"},
     {OWN "aead = \"rot13\"\n", 2, "aead", "\"auto\", "},
+    {OWN "engine = \"epoll\"\n", 2, "engine", "\"io_uring\" or \"poll\""},
     {OWN "[dns]\nmode = \"on\"\n", 3, "dns.mode", "\"resolved\""},
     /* addresses */
     {OWN "listen_addr = \"0.0.0.0\"\n", 2, "listen_addr", "\"[::]:51820\""},

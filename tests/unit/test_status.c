@@ -75,6 +75,7 @@ static json_t *example(void)
                                           .lanes = 4,
                                           .aead = "libsodium",
                                           .engine = "io_uring",
+                                          .engine_features = "fixed files",
                                           .offload = "tso4",
                                           .udp_gro = true},
                             .dns_server = "127.0.86.1",
@@ -110,6 +111,7 @@ Test(status, has_its_shape)
     cr_assert_eq(NUM("dataplane.lanes"), 4);
     cr_assert_str_eq(STR("dataplane.aead"), "libsodium");
     cr_assert_str_eq(STR("dataplane.engine"), "io_uring");
+    cr_assert_str_eq(STR("dataplane.engine_features"), "fixed files");
     cr_assert_str_eq(STR("dataplane.offload"), "tso4");
     cr_assert(json_is_false(at(json, "dataplane.udp_segment")));
     cr_assert(json_is_true(at(json, "dataplane.udp_gro")));

@@ -116,6 +116,7 @@ static json_t *dataplane_json(struct builder *b, const struct veld_dataplane_inf
     put(b, o, "lanes", count(d->lanes));
     put(b, o, "aead", json_string(d->aead));
     put(b, o, "engine", json_string(d->engine));
+    put(b, o, "engine_features", json_string(d->engine_features));
     put(b, o, "offload", json_string(d->offload));
     put(b, o, "udp_segment", json_boolean(d->udp_segment));
     put(b, o, "udp_gro", json_boolean(d->udp_gro));

@@ -13,6 +13,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "dataplane/dataplane.h"
 
 #include <net/if.h>
 #include <stdbool.h>
@@ -69,7 +70,8 @@ struct veld_config {
     bool has_psk;
     uint8_t psk[32]; /* from network_secret_file; secret */
     enum veld_dns_mode dns_mode;
-    char *aead; /* default "auto" */
+    enum veld_dataplane_engine engine; /* default auto */
+    char *aead;                        /* default "auto" */
     struct veld_config_peer *peers;
     size_t n_peers;
 };

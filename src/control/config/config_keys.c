@@ -145,6 +145,17 @@ static int read_aead(struct veld_config_reader *r, const char *key, const struct
     return r->config->aead ? 0 : veld_fail(r->diag, VELD_E_NOMEM, "out of memory");
 }
 
+static int read_engine(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    const char *text;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0 || veld_dataplane_engine_parse(text, &r->config->engine) == 0)
+        return rc;
+    return veld_config_fail(r, v->line, key,
+                            "\"%s\" is not known; use \"auto\", \"io_uring\" or \"poll\"",
+                            veld_config_quote(text).text);
+}
+
 static read_fn read_dns, read_peers;
 
 static const struct key top_keys[] = {
@@ -159,6 +170,7 @@ static const struct key top_keys[] = {
     {"routes", "routes", read_own_routes},
     {"accept_routes", "accept_routes", read_accept_routes},
     {"keepalive", "keepalive", read_keepalive},
+    {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
     {"dns", "dns", read_dns},
     {"peers", "peers", read_peers},
