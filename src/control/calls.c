@@ -68,6 +68,7 @@ void veld_control_call_some(struct veld_control *c)
 void veld_control_on_address_change(void *ctx)
 {
     struct veld_control *c = ctx;
+    veld_lane_ports_forget_all(c);
     /* A ping from the new address makes the peer challenge it, and then move there. */
     for (size_t i = c->n_live; i-- > 0;) {
         if (i < c->n_live)

@@ -35,6 +35,7 @@ static gboolean on_activity_tick(gpointer data)
 {
     struct veld_control *c = data;
     veld_control_feed_activity(c);
+    veld_lane_ports_tick(c);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
 }
@@ -392,6 +393,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->identity = o->identity;
     c->started_wall_ns = veld_clock_now().wall_ns;
     c->loop = g_main_loop_new(NULL, FALSE);
+    c->lane_proofs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     int rc = start_all(c, o, diag);
     if (rc < 0) {
         veld_control_close(c);
@@ -448,6 +450,7 @@ void veld_control_close(struct veld_control *c)
     veld_engine_free(c->engine);
     veld_journal_close(c->journal);
     g_main_loop_unref(c->loop);
+    g_hash_table_unref(c->lane_proofs);
     free(c->peers);
     free(c->by_config);
     free(c->live);

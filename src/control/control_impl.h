@@ -6,6 +6,7 @@
  *   calls.c     peers called after a start or an address change
  *   driver.c    engine actions carried out, dataplane events fed to the engine
  *   rekeys.c    requests for new session keys that wait for their handshakes
+ *   lane_ports.c lanes that leave by a port of their own
  *   pings.c     pings that wait for their pong
  *   peers.c     configured peers by what people type
  *   report.c    the status document and health
@@ -79,8 +80,9 @@ struct veld_control {
 
     struct control_ping pings[PINGS_MAX];
     struct control_rekey rekeys[REKEYS_MAX];
-    guint rekey_source; /* 0: none is under way */
-    uint32_t *to_call;  /* engine ids still to be called after a start */
+    guint rekey_source;      /* 0: none is under way */
+    GHashTable *lane_proofs; /* by engine id: a struct veld_lane_proof of who is sent to */
+    uint32_t *to_call;       /* engine ids still to be called after a start */
     size_t n_to_call;
 
     uint64_t unsaved_timestamp_ns; /* a floor that could not be made durable; 0: none */
@@ -111,6 +113,16 @@ VELD_MUST_USE int veld_rekeys_add(struct veld_control *c, const uint32_t *peers,
 void veld_rekeys_on_use(struct veld_control *c, uint32_t peer);
 /* The daemon stops: answer what is owed. */
 void veld_rekeys_end(struct veld_control *c);
+
+/* lane_ports.c */
+/* Twice a second. */
+void veld_lane_ports_tick(struct veld_control *c);
+/* A VELD_DP_MESSAGE, which goes to the engine as well. */
+void veld_lane_ports_on_message(struct veld_control *c, const struct veld_dataplane_event *ev);
+/* The peer's endpoint changed, or it has no session any more. */
+void veld_lane_ports_forget(struct veld_control *c, uint32_t peer);
+/* This machine's addresses changed. */
+void veld_lane_ports_forget_all(struct veld_control *c);
 
 /* driver.c */
 /* What veld_engine_step returned. */

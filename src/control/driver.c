@@ -109,6 +109,7 @@ static void retire(struct veld_control *c, const struct veld_action *a)
     veld_dataplane_session_retire(c->dataplane, a->index);
     if (peer->sessions == 0 || --peer->sessions > 0)
         return;
+    veld_lane_ports_forget(c, a->peer);
     uint32_t moved = c->live[--c->n_live];
     c->live[peer->live_index] = moved;
     c->peers[moved].live_index = peer->live_index;
@@ -148,6 +149,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 {
     struct control_peer *peer = &c->peers[a->peer];
     char name[64], at[VELD_ENDPOINT_STRLEN];
+    veld_lane_ports_forget(c, a->peer);
     int rc = veld_dataplane_peer_set_endpoint(c->dataplane, a->peer, &a->to);
     if (rc < 0) {
         veld_warn("%s: cannot use endpoint %s: %s", veld_control_peer_name(c, a->peer, name),
@@ -291,6 +293,8 @@ void veld_control_take_events(struct veld_control *c)
     struct veld_dataplane_event in;
     bool under_load = veld_dataplane_under_load(c->dataplane);
     for (int i = 0; i < EVENTS_PER_WAKE && veld_dataplane_next_event(c->dataplane, &in); i++) {
+        if (in.type == VELD_DP_MESSAGE)
+            veld_lane_ports_on_message(c, &in);
         struct veld_event ev = {
             .type = engine_event(in.type),
             .peer = in.peer,
