@@ -1,10 +1,12 @@
 #include "control/control_impl.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "control/host/privileges.h"
 #include "crypto/primitives.h"
 
 #include <glib-unix.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +15,6 @@
 
 #define ACTIVITY_EVERY_MS 500 /* keepalive and rekey times are whole seconds */
 #define CALLS_EVERY_MS    10
-#define WORKERS_DEFAULT   4 /* at most; more on request */
 #define TX_QUEUE_LEN      4096
 #define GSO_MAX_SIZE      61440 /* one super-packet fits one UDP_SEGMENT send */
 
@@ -123,12 +124,15 @@ static void add_sources(struct veld_control *c)
 
 /* ---- Start, in this order; veld_control_close undoes it from any point ---- */
 
+/* One for each core that this process may run on, which `taskset` or a cgroup can lessen. */
 static unsigned choose_workers(const struct veld_config *config)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t cores;
     if (config->workers)
         return config->workers;
-    return cores < 1 ? 1 : cores > WORKERS_DEFAULT ? WORKERS_DEFAULT : (unsigned)cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) < 0)
+        return VELD_WORKERS_MAX; /* more cores than a cpu_set_t names */
+    return (unsigned)VELD_MIN(CPU_COUNT(&cores), VELD_WORKERS_MAX);
 }
 
 static int open_dataplane(struct veld_control *c, struct veld_diag *diag)

@@ -15,7 +15,10 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c)
     struct veld_status_peer *list = calloc(c->config->n_peers + 1, sizeof *list);
     for (size_t i = 0; list && i < c->config->n_peers; i++) {
         uint32_t id = c->by_config[i];
+        struct veld_lane_use use;
         list[i].config = &c->config->peers[i];
+        if (veld_dataplane_peer_lane_use(c->dataplane, id, UINT64_MAX, &use) == 0)
+            list[i].lane_ports = (unsigned)__builtin_popcountll(use.in_use);
         if (veld_engine_peer_get(c->engine, id, &list[i].info) < 0 ||
             veld_dataplane_peer_activity(c->dataplane, id, &list[i].activity) < 0)
             continue;
@@ -93,6 +96,10 @@ json_t *veld_control_status(void *ctx)
     };
     veld_dataplane_get_info(c->dataplane, &s.dataplane);
     veld_dataplane_get_stats(c->dataplane, &s.dataplane_stats);
+    struct veld_dataplane_worker workers[VELD_WORKERS_MAX];
+    for (unsigned i = 0; i < s.dataplane.workers; i++)
+        veld_dataplane_get_worker(c->dataplane, i, &workers[i]);
+    s.workers = workers;
     veld_engine_get_stats(c->engine, &s.engine_stats);
     if (c->dns) {
         struct veld_ip server = veld_dns_server_address(c->dns);

@@ -207,8 +207,18 @@ void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_datapl
                                         .engine_features = dp->engine.features,
                                         .offload = dp->tun.offload,
                                         .udp_segment = veld_worker_segments(dp->workers[0]),
-                                        .udp_gro = dp->udp.gro};
+                                        .udp_gro = dp->udp.gro,
+                                        .steered = dp->udp.steered};
     memcpy(out->interface, dp->tun.name, sizeof out->interface);
+}
+
+void veld_dataplane_get_worker(const struct veld_dataplane *dp, unsigned worker,
+                               struct veld_dataplane_worker *out)
+{
+    veld_dataplane_check(dp);
+    assert(worker < dp->n_workers);
+    *out = (struct veld_dataplane_worker){.own_port = dp->udp.lane_ports[worker]};
+    veld_counters_sum(veld_worker_counters(dp->workers[worker]), &out->stats);
 }
 
 void veld_dataplane_get_stats(const struct veld_dataplane *dp, struct veld_dataplane_stats *out)

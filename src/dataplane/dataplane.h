@@ -92,6 +92,7 @@ struct veld_dataplane_info {
     const char *engine_features; /* what of the kernel it uses, in words */
     const char *offload;         /* what the TUN took: "tso4 tso6 uso", ... */
     bool udp_segment, udp_gro;
+    bool steered; /* each lane comes to its worker's socket */
 };
 void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_dataplane_info *out);
 
@@ -188,6 +189,13 @@ struct veld_dataplane_stats {
         packets_to_tun; /* inner packets after splitting, before joining */
     uint64_t super_packets_from_tun, super_packets_to_tun;
 };
+/* Of one worker, < info.workers. */
+struct veld_dataplane_worker {
+    struct veld_dataplane_stats stats;
+    uint16_t own_port; /* 0: it has none */
+};
+void veld_dataplane_get_worker(const struct veld_dataplane *dp, unsigned worker,
+                               struct veld_dataplane_worker *out);
 /* Sums over workers. */
 void veld_dataplane_get_stats(const struct veld_dataplane *dp,
                               struct veld_dataplane_stats *out);

@@ -63,7 +63,14 @@ static json_t *example(void)
                  .endpoint = endpoint("192.0.2.7:5"),
                  .last_handshake_wall_ns = 1700000000 * VELD_NS_PER_S + 5,
                  .rtt_ns = 1234567},
-        .activity = {.sent_bytes = 10, .received_bytes = 1ull << 40}};
+        .activity = {.sent_bytes = 10, .received_bytes = 1ull << 40},
+        .lane_ports = 3};
+    static const struct veld_dataplane_worker workers[] = {{.stats = {.datagrams_sent = 5}},
+                                                           {.own_port = 40001,
+                                                            .stats = {.datagrams_sent = 3,
+                                                                      .datagrams_received = 2,
+                                                                      .packets_from_tun = 6,
+                                                                      .packets_to_tun = 7}}};
     list[1] = (struct veld_status_peer){.config = &peers[1]};
     struct veld_status s = {.config = &config,
                             .pub = pub,
@@ -77,7 +84,9 @@ static json_t *example(void)
                                           .engine = "io_uring",
                                           .engine_features = "fixed files",
                                           .offload = "tso4",
-                                          .udp_gro = true},
+                                          .udp_gro = true,
+                                          .steered = true},
+                            .workers = workers,
                             .dns_server = "127.0.86.1",
                             .dns_method = "resolvconf",
                             .peers = list,
@@ -115,6 +124,15 @@ Test(status, has_its_shape)
     cr_assert_str_eq(STR("dataplane.offload"), "tso4");
     cr_assert(json_is_false(at(json, "dataplane.udp_segment")));
     cr_assert(json_is_true(at(json, "dataplane.udp_gro")));
+    cr_assert(json_is_true(at(json, "dataplane.lanes_steered")));
+    cr_assert_eq(SIZE("workers"), 2);
+    cr_assert_eq(NUM("workers.0.own_port"), 0);
+    cr_assert_eq(NUM("workers.0.datagrams_sent"), 5);
+    cr_assert_eq(NUM("workers.1.own_port"), 40001);
+    cr_assert_eq(NUM("workers.1.datagrams_sent"), 3);
+    cr_assert_eq(NUM("workers.1.datagrams_received"), 2);
+    cr_assert_eq(NUM("workers.1.packets_from_tun"), 6);
+    cr_assert_eq(NUM("workers.1.packets_to_tun"), 7);
     cr_assert_str_eq(STR("dns.server"), "127.0.86.1");
     cr_assert_str_eq(STR("dns.method"), "resolvconf");
     cr_assert_str_eq(STR("health.0"), "do this");
@@ -129,6 +147,8 @@ Test(status, peers)
     json_t *json = example();
     cr_assert_eq(SIZE("peers"), 2);
     cr_assert_str_eq(STR("peers.0.name"), "b");
+    cr_assert_eq(NUM("peers.0.lane_ports"), 3);
+    cr_assert_eq(NUM("peers.1.lane_ports"), 0);
     cr_assert_str_eq(STR("peers.0.addresses.0"), "10.0.0.2");
     cr_assert_str_eq(STR("peers.0.routes.0"), "192.168.1.0/24");
     cr_assert_str_eq(STR("peers.0.state"), "active");

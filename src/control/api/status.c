@@ -95,6 +95,7 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "tx_bytes", count(p->activity.sent_bytes));
     put(b, o, "rx_packets", count(p->activity.received_packets));
     put(b, o, "tx_packets", count(p->activity.sent_packets));
+    put(b, o, "lane_ports", count(p->lane_ports));
     put(b, o, "rtt_us", info->rtt_ns ? count(info->rtt_ns / VELD_NS_PER_US) : json_null());
     return o;
 }
@@ -120,7 +121,24 @@ static json_t *dataplane_json(struct builder *b, const struct veld_dataplane_inf
     put(b, o, "offload", json_string(d->offload));
     put(b, o, "udp_segment", json_boolean(d->udp_segment));
     put(b, o, "udp_gro", json_boolean(d->udp_gro));
+    put(b, o, "lanes_steered", json_boolean(d->steered));
     return o;
+}
+
+static json_t *workers_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; s->workers && i < s->dataplane.workers; i++) {
+        const struct veld_dataplane_stats *d = &s->workers[i].stats;
+        json_t *o = json_object();
+        put(b, o, "own_port", count(s->workers[i].own_port));
+        put(b, o, "datagrams_received", count(d->datagrams_received));
+        put(b, o, "datagrams_sent", count(d->datagrams_sent));
+        put(b, o, "packets_from_tun", count(d->packets_from_tun));
+        put(b, o, "packets_to_tun", count(d->packets_to_tun));
+        append(b, list, o);
+    }
+    return list;
 }
 
 static json_t *counters_json(struct builder *b, const struct veld_status *s)
@@ -196,6 +214,7 @@ json_t *veld_status_json(const struct veld_status *s)
     put(&b, o, "interface", interface_json(&b, s));
     put(&b, o, "listen", json_string(listen_text));
     put(&b, o, "dataplane", dataplane_json(&b, &s->dataplane));
+    put(&b, o, "workers", workers_json(&b, s));
     put(&b, o, "dns", dns_json(&b, s));
     put(&b, o, "peers", peers_json(&b, s));
     put(&b, o, "counters", counters_json(&b, s));

@@ -21,6 +21,7 @@ struct veld_status_peer {
     const struct veld_config_peer *config;
     struct veld_peer_info info;
     struct veld_activity activity;
+    unsigned lane_ports; /* lanes that leave by a port of their own */
 };
 
 struct veld_status {
@@ -30,6 +31,7 @@ struct veld_status {
     uint64_t started_wall_ns;
     struct veld_dataplane_info dataplane;
     struct veld_dataplane_stats dataplane_stats;
+    const struct veld_dataplane_worker *workers; /* dataplane.workers of them */
     struct veld_engine_stats engine_stats;
     char dns_server[VELD_IP_STRLEN]; /* "-" when off */
     const char *dns_method;
