@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "control/host/privileges.h"
 #include "crypto/primitives.h"
 
@@ -383,6 +384,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         return rc;
     apply_resolver(c);
     add_sources(c);
+    veld_memory_give_back(); /* what only reading the config needed */
     return veld_dataplane_start(c->dataplane, diag);
 }
 

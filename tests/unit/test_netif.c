@@ -89,7 +89,7 @@ static struct veld_netif *must_open(const char *name, const char *v4, const char
 
 static int set(struct veld_netif *n, const char *const *texts, size_t count)
 {
-    struct veld_prefix p[8];
+    struct veld_prefix p[16];
     for (size_t i = 0; i < count; i++)
         p[i] = prefix(texts[i]);
     return veld_netif_set_routes(n, p, count, &diag);
@@ -184,15 +184,20 @@ Test(netif, routes_become_exactly_those_asked)
 {
     struct veld_netif *n = must_open("vt0", "10.0.0.1/24", "fd00::1/64");
     int from_addresses = count_routes("vt0", NULL, 0, 0);
-    /* host bits are cut off, doubles count once, a connected network is there already */
+    /* host bits are cut off, doubles count once, a connected network is there already, and so
+       are its hosts, but not a network within it */
     cr_assert_eq(SET(n, "192.168.1.7/24", "192.168.1.0/24", "10.9.0.0/16", "fd01::5/64",
-                     "10.0.0.0/24", "172.16.0.1/32"),
+                     "10.0.0.0/24", "172.16.0.1/32", "10.0.0.7/32", "10.0.0.128/25",
+                     "fd00::7/128"),
                  0, "%s", diag.text);
+    cr_assert_eq(has_route("vt0", "10.0.0.7"), 0);
+    cr_assert_eq(has_route("vt0", "fd00::7"), 0);
+    cr_assert_eq(has_route("vt0", "10.0.0.128/25"), 1);
     cr_assert_eq(has_route("vt0", "192.168.1.0/24"), 1);
     cr_assert_eq(has_route("vt0", "10.9.0.0/16"), 1);
     cr_assert_eq(has_route("vt0", "172.16.0.1"), 1);
     cr_assert_eq(has_route("vt0", "fd01::/64"), 1);
-    cr_assert_eq(count_routes("vt0", NULL, 0, 0), from_addresses + 4);
+    cr_assert_eq(count_routes("vt0", NULL, 0, 0), from_addresses + 5);
 
     cr_assert_eq(SET(n, "10.9.0.0/16", "10.8.0.0/16", "fd02::/64"), 0, "%s", diag.text);
     cr_assert_eq(has_route("vt0", "192.168.1.0/24"), 0);

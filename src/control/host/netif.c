@@ -20,6 +20,8 @@ struct veld_netif {
     struct nl_sock *sock;
     int ifindex;
     char name[IF_NAMESIZE];
+    struct veld_prefix *networks; /* of our addresses */
+    size_t n_networks;
 };
 
 /* ---- link ---- */
@@ -224,13 +226,24 @@ static int add_addresses(struct veld_netif *n, const struct addresses *s,
     return rc;
 }
 
+/* A host that our addresses' own networks lead to already: peers are many. */
+static bool is_connected(const struct veld_netif *n, const struct veld_prefix *p)
+{
+    if (p->len < veld_ip_bits(&p->ip))
+        return false;
+    for (size_t i = 0; i < n->n_networks; i++)
+        if (veld_prefix_contains(&n->networks[i], &p->ip))
+            return true;
+    return false;
+}
+
 int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes, size_t count,
                           struct veld_diag *diag)
 {
     struct veld_routes s;
     int rc = veld_routes_survey(n->sock, n->ifindex, &s, routes, count, diag);
     for (size_t i = 0; rc == 0 && i < s.n_wanted; i++)
-        if (!s.wanted[i].present)
+        if (!s.wanted[i].present && !is_connected(n, &s.wanted[i].prefix))
             rc = veld_routes_change(n->sock, n->ifindex, RTM_NEWROUTE, &s.wanted[i].prefix, 0,
                                     diag);
     for (guint i = 0; rc == 0 && i < s.stale->len; i++) {
@@ -273,6 +286,7 @@ static int configure(struct veld_netif *n, const struct veld_netif_config *cfg,
 static void netif_free(struct veld_netif *n)
 {
     nl_socket_free(n->sock);
+    g_free(n->networks);
     g_free(n);
 }
 
@@ -282,6 +296,8 @@ int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg
     struct veld_netif *n = g_new0(struct veld_netif, 1);
     n->ifindex = (int)cfg->ifindex;
     snprintf(n->name, sizeof n->name, "%s", cfg->name);
+    n->n_networks = cfg->n_addrs;
+    n->networks = g_memdup2(cfg->addrs, cfg->n_addrs * sizeof cfg->addrs[0]);
     n->sock = nl_socket_alloc();
     int rc = n->sock
                  ? configure(n, cfg, diag)

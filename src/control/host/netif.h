@@ -36,7 +36,8 @@ VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_net
 /*
  * Make the routes through the interface exactly `routes` (beside those its
  * addresses brought), adding and removing the difference. A route that equals
- * one of another interface is an error naming it.
+ * one of another interface is an error naming it. A single host inside the
+ * network of one of our addresses needs no route, and gets none.
  */
 VELD_MUST_USE int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes,
                                         size_t count, struct veld_diag *diag);
