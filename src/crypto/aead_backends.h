@@ -15,16 +15,14 @@ extern const struct veld_aead_backend veld_aead_ipsecmb;      /* AVX-512 */
 extern const struct veld_aead_backend veld_aead_ipsecmb_avx2; /* AVX2 */
 
 /*
- * True when `name` asks for the backend that does not encrypt, which only a build with
- * the option bench_null_aead (VELD_BENCH_NULL_AEAD) has; `out` is then that one.
+ * The one that does not encrypt, in builds with the option bench_null_aead alone
+ * (VELD_BENCH_NULL_AEAD): the last of the list, so that "auto" never comes to it.
  */
 #ifdef VELD_BENCH_NULL_AEAD
-bool veld_aead_select_null(const char *name, const struct veld_aead_backend **out);
+extern const struct veld_aead_backend veld_aead_null;
+#define veld_aead_is_null(backend) ((backend) == &veld_aead_null)
 #else
-static inline bool veld_aead_select_null(const char *name, const struct veld_aead_backend **out)
-{
-    return false;
-}
+#define veld_aead_is_null(backend) false
 #endif
 
 #endif

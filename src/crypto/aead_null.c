@@ -2,13 +2,13 @@
 
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /*
  * Nothing, in the place of a cipher: datagrams go out as they are, and whatever comes
  * in is taken. With it a benchmark tells what the rest of the way costs. Only in
- * builds with the option bench_null_aead; never in the list of backends, so neither
- * "auto" nor a test comes upon it: it must be asked for by name.
+ * builds with the option bench_null_aead, and only for who asks for it by name.
  */
 static char no_state;
 
@@ -19,6 +19,10 @@ static bool null_usable(void)
 
 static struct veld_aead_ctx *null_new_ctx(void)
 {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&told))
+        veld_warn("*** NOTHING IS ENCRYPTED: aead = \"null\" sends everybody's traffic as it "
+                  "is and takes in any that comes. It is for benchmarks on one machine. ***");
     return (struct veld_aead_ctx *)&no_state;
 }
 
@@ -38,7 +42,7 @@ static void null_open(struct veld_aead_ctx *ctx, struct veld_aead_job *jobs, siz
         jobs[i].ok = true;
 }
 
-static const struct veld_aead_backend null_backend = {
+const struct veld_aead_backend veld_aead_null = {
     .name = "null",
     .usable = null_usable,
     .new_ctx = null_new_ctx,
@@ -46,13 +50,3 @@ static const struct veld_aead_backend null_backend = {
     .seal = null_seal,
     .open = null_open,
 };
-
-bool veld_aead_select_null(const char *name, const struct veld_aead_backend **out)
-{
-    if (strcmp(name, "null") != 0)
-        return false;
-    veld_warn("*** NOTHING IS ENCRYPTED: aead = \"null\" sends everybody's traffic as it is "
-              "and takes in any that comes. It is for benchmarks on one machine. ***");
-    *out = &null_backend;
-    return true;
-}
