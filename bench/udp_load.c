@@ -31,6 +31,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* In less, one late wake-up of the sender or the receiver decides a trial. */
+#define TRIAL_SECONDS_MIN 0.15
+
 struct options {
     const char *address, *port;
     uint64_t key;
@@ -143,7 +146,7 @@ static int run_search(const struct options *o)
     const struct search_plan plan = {.start = 16000,
                                      .loss = o->loss,
                                      .tolerance = 0.04,
-                                     .seconds = o->budget / 20,
+                                     .seconds = VELD_MAX(o->budget / 20, TRIAL_SECONDS_MIN),
                                      .budget = o->budget};
     struct path path = {.sender = open_sender(o), .size = o->size};
     struct search_result r;

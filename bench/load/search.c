@@ -2,12 +2,13 @@
 
 #include <math.h>
 
-#define RATE_MIN      500.0 /* below this there is no path to speak of */
-#define RATE_MAX      20e6
-#define LAST_TIMES    3.0 /* the last trial is so much longer */
-#define LAST_STEP     0.95
-#define LASTS_MAX     6
-#define SENDER_IS_END 0.95 /* it sent less than this share of what was asked */
+#define RATE_MIN   500.0 /* below this there is no path to speak of */
+#define RATE_MAX   20e6
+#define LAST_TIMES 3.0 /* the last trial is so much longer */
+#define LAST_STEP  0.95
+#define LASTS_MAX  6
+#define KEPT_UP    0.95 /* it sent at least this share of what was asked */
+#define GAIN_MIN   1.05 /* by which a rate that is twice as high must deliver more */
 
 struct search {
     const struct search_plan *plan;
@@ -16,6 +17,7 @@ struct search {
     double spent;
     unsigned trials;
     bool given_up, sender_limited;
+    double best; /* delivered, datagrams a second */
     struct search_trial last;
 };
 
@@ -33,17 +35,24 @@ static bool once(struct search *s, double rate, double seconds)
 /* Whether the sender sent what it was asked to. */
 static bool kept_up(const struct search *s, double rate)
 {
-    return s->last.offered >= SENDER_IS_END * rate;
+    return s->last.offered >= KEPT_UP * rate;
 }
 
+/*
+ * Whether what was sent arrived. A sender that did not keep up is at its end once more is
+ * asked of it and no more is delivered: until then it only had to be asked harder.
+ */
 static bool passes(struct search *s, double rate, double seconds)
 {
-    if (once(s, rate, seconds) && kept_up(s, rate))
+    if (once(s, rate, seconds) && kept_up(s, rate)) {
+        s->best = s->last.delivered;
         return true;
+    }
     if (s->given_up || !once(s, rate, seconds))
         return false;
-    if (!kept_up(s, rate))
+    if (!kept_up(s, rate) && s->last.delivered < GAIN_MIN * s->best)
         s->sender_limited = true;
+    s->best = s->last.delivered > s->best ? s->last.delivered : s->best;
     return true;
 }
 
@@ -88,6 +97,7 @@ bool search_run(const struct search_plan *plan, search_try *try, void *context,
             high = middle;
     }
     *result = (struct search_result){0};
+    bool limited = s.sender_limited;
     for (unsigned i = 0; low >= RATE_MIN && i < LASTS_MAX && !s.given_up;
          i++, low *= LAST_STEP) {
         if (passes(&s, low, LAST_TIMES * plan->seconds)) {
@@ -97,6 +107,6 @@ bool search_run(const struct search_plan *plan, search_try *try, void *context,
         }
     }
     result->trials = s.trials;
-    result->sender_limited = s.sender_limited && result->rate > 0;
+    result->sender_limited = limited && result->rate > 0;
     return !s.given_up;
 }

@@ -5,7 +5,8 @@
  *
  * A trial that fails, or in which the sender did not keep up, is repeated once: on a
  * machine that also does other things, a moment without a CPU loses more than the path
- * does. A sender that is short twice is at its end, and so is the search.
+ * does. A sender that was short twice, and delivered no more than at half the rate, is at
+ * its end, and so is the search.
  *
  * The trials are behind a function, so that a test can stand in for the path.
  */

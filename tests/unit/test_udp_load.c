@@ -161,6 +161,7 @@ Test(udp_load, what_is_not_ours_counts_as_such_and_as_nothing_else)
 /* A path that carries so much, from a sender that can send so much. */
 struct model {
     double path, sender;
+    double share; /* of the rate asked for that is sent at all; 0: all of it */
     unsigned disturb_every, calls, give_up_at;
     double seconds;
 };
@@ -170,6 +171,8 @@ static bool model_try(void *context, double rate, double seconds, struct search_
     struct model *m = context;
     m->calls++;
     m->seconds += seconds;
+    if (m->share > 0)
+        rate *= m->share;
     out->offered = rate < m->sender ? rate : m->sender;
     out->delivered = out->offered < m->path ? out->offered : m->path;
     if (m->disturb_every && m->calls % m->disturb_every == 0)
@@ -209,6 +212,15 @@ Test(udp_load, search_tells_when_the_sender_is_at_its_end)
     cr_assert(search_run(&plan, model_try, &m, &r));
     cr_assert(r.sender_limited);
     cr_assert_float_eq(r.trial.delivered, 400000, 1);
+}
+
+Test(udp_load, search_asks_harder_of_a_sender_that_has_to_fight_for_its_time)
+{
+    /* It gets two thirds of what it asks for, up to what the path carries. */
+    struct model m = {.path = 250000, .sender = 1e9, .share = 2.0 / 3};
+    struct search_result r;
+    cr_assert(search_run(&plan, model_try, &m, &r));
+    cr_assert(r.trial.delivered > 0.9 * 250000, "%g", r.trial.delivered);
 }
 
 Test(udp_load, search_of_a_dead_path_ends_with_nothing)
