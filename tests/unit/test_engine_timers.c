@@ -394,6 +394,25 @@ Test(engine_timers, rekey_on_request_replaces_keys_but_not_fresh_ones)
     pair_free(&p);
 }
 
+/* Both called at once, and a's initiation was lost: its attempt stays open beside b's session. */
+Test(engine_timers, rekey_on_request_does_not_wait_for_an_attempt_that_has_become_needless)
+{
+    struct pair p;
+    pair_init(&p);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    advance_ms(&p, 10);
+    struct made old = handshake(&p, &p.b, &p.a);
+    cr_assert_eq(current(&p.a), old.responder_index);
+    advance_ms(&p, VELD_REKEY_GAP_MS);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_REKEY), 0);
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    deliver(&p, &p.a, &p.b, &initiation);
+    struct veld_action response = must(&p.b, VELD_ACT_SEND);
+    deliver(&p, &p.b, &p.a, &response);
+    cr_assert_neq(must(&p.a, VELD_ACT_USE).index, old.responder_index);
+    pair_free(&p);
+}
+
 Test(engine_timers, rekey_on_request_also_makes_a_first_session)
 {
     struct pair p;

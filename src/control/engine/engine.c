@@ -223,6 +223,9 @@ static int rekey(struct veld_step *s, struct veld_engine_peer *p)
     if (veld_slot_used(c) &&
         veld_ns_since(s->now.mono_ns, c->born_ns) < VELD_REKEY_GAP_MS * VELD_NS_PER_MS)
         return VELD_E_LIMIT;
+    /* What an attempt is still open for, the peer's own handshake has done already. */
+    if (p->link->attempting && p->last_handshake_mono_ns > p->link->attempt_started_ns)
+        veld_attempt_end(s->e, p);
     return veld_attempt_wanted(s, p);
 }
 
