@@ -15,6 +15,11 @@
                                            send initiations that nobody made, addressed to this
                                            key, from false IPv4 addresses; print how many
   traffic.py capture INTERFACE PORT        print each UDP payload that comes in for PORT, in hex
+  traffic.py meddle INTERFACE ADDRESS PORT
+                                           an attacker beside the way: send some of the data
+                                           datagrams that come in once more to ADDRESS, as they
+                                           are and with another counter; on SIGTERM print how
+                                           many of each
   traffic.py inject INTERFACE              send each hex line of stdin, an IP packet, as it is
 
 Those that wait for others say "ready" first.
@@ -158,6 +163,48 @@ def capture(interface, port):
             print(packet[28:int.from_bytes(packet[2:4], "big")].hex(), flush=True)
 
 
+def first_datagram(payload):
+    """The first of the datagrams that the kernel carries as one: up to the next header alike."""
+    head = payload[:8]  # type, flags, lane, version, index
+    at = 16
+    while (at := payload.find(head[4:], at + 1)) >= 0:
+        start = at - 4
+        if payload[start] == head[0] and payload[start + 2:at] == head[2:4]:
+            return payload[:start]
+    return payload
+
+
+def meddle(interface, address, port):
+    taps = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    taps.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+    taps.bind((interface, 0x0800))
+    taps.settimeout(0.1)
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    counts = [0, 0]
+
+    def end(*_):
+        print(*counts, flush=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    print("ready", flush=True)
+    while True:
+        try:
+            packet, where = taps.recvfrom(65536)
+        except TimeoutError:
+            continue
+        payload = packet[28:int.from_bytes(packet[2:4], "big")]
+        if where[2] != socket.PACKET_HOST or packet[9] != 17 or payload[:1] != b"\xc4" or \
+                int.from_bytes(packet[22:24], "big") != int(port):
+            continue
+        true = first_datagram(payload)
+        later = int.from_bytes(true[8:16], "big") + (1 << 20)
+        for i, datagram in enumerate((true, true[:8] + later.to_bytes(8, "big") + true[16:])):
+            time.sleep(0.005)
+            out.sendto(datagram, (address, int(port)))
+            counts[i] += 1
+
+
 def inject(interface):
     for line in sys.stdin:
         packet = bytes.fromhex(line)
@@ -200,5 +247,5 @@ def flood(address, port, seconds):
 
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
-     "fire": fire, "knock": knock, "capture": capture, "inject": inject,
+     "fire": fire, "knock": knock, "capture": capture, "meddle": meddle, "inject": inject,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
