@@ -139,7 +139,7 @@ static void arrived(struct veld_uring_buffers *b, struct fifo *f,
     if (!(cqe->flags & IORING_CQE_F_BUFFER))
         return;
     uint16_t buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-    veld_uring_buffers_taken(b);
+    veld_uring_buffers_taken(b, cqe->res > 0 ? (uint32_t)cqe->res : 0);
     if (cqe->res > 0)
         put(f, buffer, (uint32_t)cqe->res);
     else
@@ -221,6 +221,8 @@ static void (*const handlers[])(struct uring *, const struct io_uring_cqe *, uin
 /* Arm what has ended; a direction without buffers waits for its worker to give some back. */
 static void rearm(struct uring *u)
 {
+    veld_uring_buffers_fill(&u->reads);
+    veld_uring_buffers_fill(&u->receives);
     bool read_ready = !u->read_multishot || u->reads.in_ring > 0;
     if (!u->read.armed && read_ready && !veld_io_way_rests(&u->read.way)) {
         arm_read(u);

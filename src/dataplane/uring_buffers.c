@@ -1,5 +1,8 @@
 #include "dataplane/uring_buffers.h"
 
+#include "base/bytes.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -17,6 +20,7 @@ static size_t ring_len(const struct veld_uring_buffers *b)
 int veld_uring_buffers_init(struct veld_uring_buffers *b, struct io_uring *ring, uint16_t group,
                             uint16_t count, uint32_t size)
 {
+    assert(count <= VELD_URING_BUFFERS_MAX);
     *b = (struct veld_uring_buffers){.count = count, .size = size, .group = group};
     b->ring = map(ring_len(b));
     b->memory = map((size_t)count * size);
@@ -28,7 +32,8 @@ int veld_uring_buffers_init(struct veld_uring_buffers *b, struct io_uring *ring,
     if (rc < 0)
         return rc;
     io_uring_buf_ring_init(b->ring);
-    for (uint16_t i = 0; i < count; i++)
+    b->mean_x8 = 8 * size; /* few at first: what is never touched costs no memory */
+    for (uint16_t i = count; i-- > 0;)
         veld_uring_buffers_put(b, i);
     return 0;
 }
@@ -43,10 +48,21 @@ void veld_uring_buffers_free(struct veld_uring_buffers *b)
     b->memory = NULL;
 }
 
-void veld_uring_buffers_put(struct veld_uring_buffers *b, uint16_t i)
+static unsigned wanted(const struct veld_uring_buffers *b)
 {
-    io_uring_buf_ring_add(b->ring, veld_uring_buffer(b, i), b->size, i,
-                          io_uring_buf_ring_mask(b->count), 0);
-    io_uring_buf_ring_advance(b->ring, 1); /* a release store of the ring's tail */
-    b->in_ring++;
+    unsigned n = VELD_URING_WORKING_SET / (b->mean_x8 / 8 + 1);
+    return VELD_MIN(VELD_MAX(n, VELD_URING_RING_MIN), b->count);
+}
+
+void veld_uring_buffers_fill(struct veld_uring_buffers *b)
+{
+    unsigned n = wanted(b), added = 0;
+    for (; b->in_ring + added < n && b->n_spare > 0; added++) {
+        uint16_t i = b->spare[--b->n_spare];
+        io_uring_buf_ring_add(b->ring, veld_uring_buffer(b, i), b->size, i,
+                              io_uring_buf_ring_mask(b->count), (int)added);
+    }
+    if (added)
+        io_uring_buf_ring_advance(b->ring, (int)added); /* a release store of the ring's tail */
+    b->in_ring = (uint16_t)(b->in_ring + added);
 }

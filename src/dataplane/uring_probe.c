@@ -59,6 +59,7 @@ static int try_ring(struct io_uring *ring, struct veld_uring_buffers *buffers,
     int rc = veld_uring_buffers_init(buffers, ring, 0, BUFFERS, BUFFER_SIZE);
     if (rc < 0)
         return rc;
+    veld_uring_buffers_fill(buffers);
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
     out->read_multishot = knows_request(ring, OP_FIXED_FD_INSTALL);

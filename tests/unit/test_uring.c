@@ -1,6 +1,8 @@
 /* What is io_uring's alone (test_io.c has the rest): a kernel that takes no requests. */
 #include "support/io_rig.h"
 
+#include "dataplane/uring_buffers.h"
+
 #include <liburing.h>
 #include <stdio.h>
 
@@ -99,4 +101,42 @@ Test(uring, the_probe_tells_what_this_kernel_has)
     cr_assert_eq(veld_uring_probe(&f, &diag), VELD_E_UNSUPPORTED);
     refusal = -ETIME;
     cr_assert_eq(veld_uring_probe(&f, &diag), VELD_E_IO);
+}
+
+/* The kernel takes each of the ring's buffers once, writes `len` bytes, and gets all back. */
+static unsigned pass(struct veld_uring_buffers *b, uint32_t len)
+{
+    static uint16_t taken; /* which ones is all the same here */
+    unsigned n = b->in_ring;
+    for (unsigned i = 0; i < n; i++)
+        veld_uring_buffers_taken(b, len);
+    for (unsigned i = 0; i < n; i++)
+        veld_uring_buffers_put(b, taken++ % b->count);
+    veld_uring_buffers_fill(b);
+    return b->in_ring;
+}
+
+Test(uring, as_many_buffers_as_a_cache_holds_and_never_too_few)
+{
+    struct io_uring ring;
+    struct veld_uring_buffers b;
+    if (io_uring_queue_init(4, &ring, 0) < 0)
+        cr_skip_test("no io_uring here");
+    cr_assert_eq(veld_uring_buffers_init(&b, &ring, 0, VELD_IO_BUFFERS, 65536), 0);
+    cr_assert_eq(b.in_ring, 0);
+    veld_uring_buffers_fill(&b);
+    cr_assert_eq(b.in_ring, VELD_URING_RING_MIN, "what is never touched costs no memory");
+    unsigned n = 0;
+    for (int i = 0; i < 20; i++)
+        n = pass(&b, 100);
+    cr_assert_eq(n, VELD_IO_BUFFERS);
+    for (int i = 0; i < 20; i++)
+        n = pass(&b, 65536);
+    cr_assert_eq(n, VELD_URING_RING_MIN);
+    for (int i = 0; i < 20; i++)
+        n = pass(&b, 20000);
+    cr_assert_eq(n, VELD_URING_WORKING_SET / 20001);
+    cr_assert_eq(b.in_ring + b.n_spare, VELD_IO_BUFFERS);
+    io_uring_queue_exit(&ring);
+    veld_uring_buffers_free(&b);
 }
