@@ -15,7 +15,7 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest
-    clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils"
+    clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool"
 packages_bench="$packages_machines python3 ethtool wireguard-go wireguard-tools"
 case $(dpkg --print-architecture 2>/dev/null) in
     amd64) packages_build+=" libipsec-mb-dev android-libboringssl" ;;

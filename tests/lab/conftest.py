@@ -3,7 +3,9 @@
     sudo tools/test --only lab
     sudo /usr/bin/python3 -m pytest tests/lab -k roaming
 
-VELD_BUILD names another build directory than build/.
+VELD_BUILD names another build directory than build/. VELD_LAB_ENGINE (io_uring or poll) is
+the engine of every daemon; without it, daemons choose for themselves, and tests marked
+both_engines run by poll once more.
 """
 import os
 import subprocess
@@ -44,8 +46,25 @@ def host():
     return seen
 
 
+ENGINE = os.environ.get("VELD_LAB_ENGINE")
+
+
 def pytest_configure(config):
     config.host_before = host()
+    config.addinivalue_line("markers", "both_engines: run by the default engine and by poll")
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.get_closest_marker("both_engines") and not ENGINE:
+        metafunc.parametrize("engine", ["auto", "poll"], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine(request):
+    """What daemons are told of the engine: VELD_ENGINE reaches them however they are started."""
+    name = getattr(request, "param", ENGINE or "auto")
+    os.environ["VELD_ENGINE"] = "" if name == "auto" else name
+    return name
 
 
 def pytest_collection_modifyitems(items):

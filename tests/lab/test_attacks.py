@@ -40,6 +40,7 @@ def fire(mallory, lines):
     return mallory.traffic("fire", "192.0.2.4", PORT, input="\n".join(lines) + "\n").stdout.split()
 
 
+@pytest.mark.both_engines
 def test_what_was_seen_sent_again_from_elsewhere(pair, mallory, seen):
     """Neither the endpoint moves, nor is anything answered, nor does the tunnel notice."""
     before, peer = pair.b.status()["drops"], pair.b.peer("machine-a")
@@ -95,6 +96,7 @@ def test_a_peer_connects_while_strangers_knock(pair, mallory):
     assert pair.a.pings("10.0.0.2", count=5, interval=0.05) == 5
 
 
+@pytest.mark.both_engines
 def test_killed_at_any_moment_leaves_nothing(pair):
     """20 times at a random moment of its start or of its run; pair's end checks what is left."""
     pair.start().connected()
@@ -131,6 +133,7 @@ FALSE4 = ["10.0.0.99", "10.0.0.2", "224.0.0.1", "255.255.255.255", "127.0.0.1", 
 FALSE6 = ["fd0a::99", "fd0a::2", "ff02::1", "::1", "::", "fe80::1", "::10.0.0.1"]
 
 
+@pytest.mark.both_engines
 def test_a_peer_speaks_as_anybody(up):
     """Raw packets out of a's tunnel, whole and in fragments, from addresses that are not a's."""
     up.connected()

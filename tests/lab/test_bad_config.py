@@ -26,6 +26,7 @@ MISTAKES = {
     "too many workers": (TOP + "workers = 1000\n" + PEER, 4, ["workers"]),
     "bad interface": (TOP + 'interface = "a/b"\n' + PEER, 4, ["interface"]),
     "unknown aead": (TOP + 'aead = "rot13"\n' + PEER, 4, ["aead"]),
+    "unknown engine": (TOP + 'engine = "epoll"\n' + PEER, 4, ["engine", "io_uring", "poll"]),
     "unknown dns mode": (TOP + '[dns]\nmode = "some"\n' + PEER, 5, ["mode"]),
     "default route": (TOP + PEER + 'routes = ["0.0.0.0/0"]\n', 9, ["routes"]),
     "host bits in a route": (TOP + PEER + 'routes = ["192.168.1.1/24"]\n', 9,

@@ -46,6 +46,7 @@ def mallory(up):
     return mallory
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("reason", STRANGE)
 def test_strange_datagrams_are_counted_and_never_answered(up, mallory, reason):
     before = up.b.status()["drops"]
@@ -86,6 +87,7 @@ def test_stranger_gets_silence(up, mallory):
     mallory.stop()
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("inner", [4, 6])
 def test_spoofed_inner_source_delivers_nothing(up, inner):
     """a, which b trusts as 10.0.0.1 and fd0a::1 alone, speaks as others."""
@@ -118,6 +120,7 @@ time.sleep(0.1)
 """
 
 
+@pytest.mark.both_engines
 def test_garbage_flood_does_not_break_the_tunnel(up, mallory):
     flood = mallory.spawn("/usr/bin/python3", LAB / "traffic.py", "flood", "192.0.2.4", PORT, 4)
     answered = up.a.pings("10.0.0.2", count=20, interval=0.1, wait=1)

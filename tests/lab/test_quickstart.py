@@ -47,6 +47,7 @@ def stop_in_background(machine):
                f"the daemon of {machine.name} has ended")
 
 
+@pytest.mark.both_engines
 def test_quick_start(two):
     """veld-daemon --config config.toml on both; ping 10.0.0.2; ping machine-b.veld."""
     a, b = two
@@ -96,6 +97,7 @@ def test_second_start_keeps_the_identity(two):
     assert keys[0] == keys[1]
 
 
+@pytest.mark.both_engines
 def test_up_and_down(pair):
     """veld up waits until the daemon is really up, and says what it did."""
     a = pair.a
@@ -262,6 +264,7 @@ def test_wrong_usage(pair, argv):
     (["--config"], "--config: its value is missing"),
     (["x"], "x: too many arguments"),
     (["--log-level", "loud"], "use error, warn, info or debug"),
+    (["--engine", "steam"], "use auto, io_uring or poll"),
 ])
 def test_wrong_usage_of_the_daemon(pair, argv, says):
     pair.note()

@@ -11,9 +11,11 @@ import pytest
 from net import DAEMON, VELD, Net
 from pair import INNER, Pair
 
+pytestmark = pytest.mark.both_engines
+
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["outer-v4", "outer-v6"])
-def carried(request):
+def carried(request, engine):
     """One pair for all tests here: they change nothing."""
     assert VELD.exists() and DAEMON.exists(), f"no {DAEMON}: run tools/build"
     with Net() as net:
