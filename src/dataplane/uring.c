@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Newer than liburing 2.3: Linux 6.7. */
-#define OP_READ_MULTISHOT 49
-
 #define SQ_ENTRIES   1024
 #define CQ_ENTRIES   2048
 #define STUCK_US     1000 /* a rest while the kernel takes no requests */
@@ -96,10 +93,8 @@ static void arm_read(struct uring *u)
 {
     if (u->read_multishot) {
         struct io_uring_sqe *sqe = request(u, OP_READ, 0);
-        io_uring_prep_rw(OP_READ_MULTISHOT, sqe, -1, NULL, 0, 0);
+        veld_uring_prep_read_multishot(sqe, -1, u->reads.group);
         on_file(u, sqe, FILE_TUN);
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = u->reads.group;
     } else {
         struct io_uring_sqe *sqe = request(u, OP_POLL, 0);
         io_uring_prep_poll_multishot(sqe, -1, POLLIN);
@@ -146,15 +141,6 @@ static void arrived(struct veld_uring_buffers *b, struct fifo *f,
         veld_uring_buffers_put(b, buffer);
 }
 
-/*
- * The errors that end a multishot read for good: the kernel knows the request,
- * but not for this file. Without a word it would end again and again.
- */
-static bool is_refusal(int result)
-{
-    return result == -EINVAL || result == -EOPNOTSUPP;
-}
-
 /* A multishot request came to its end: it is armed again before the next wait. */
 __attribute__((cold)) static void ended(struct direction *d, int result, uint64_t now_ns)
 {
@@ -168,12 +154,7 @@ static void on_read(struct uring *u, const struct io_uring_cqe *cqe, uint64_t no
     arrived(&u->reads, &u->read_fifo, cqe);
     if (cqe->flags & IORING_CQE_F_MORE)
         return;
-    if (!is_refusal(cqe->res)) { /* 0: a queue that has come to its end */
-        ended(&u->read, cqe->res ? cqe->res : -EIO, now_ns);
-        return;
-    }
-    veld_info("no multishot read on this interface; polling it instead");
-    u->read.armed = u->read_multishot = false;
+    ended(&u->read, cqe->res ? cqe->res : -EIO, now_ns); /* 0: a queue at its end */
 }
 
 static void on_poll(struct uring *u, const struct io_uring_cqe *cqe, uint64_t now_ns)

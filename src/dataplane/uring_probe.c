@@ -18,30 +18,37 @@
 
 static const char word[] = "veld";
 
-static int receive_one(struct io_uring *ring)
+/* Send by `from`, and see a request that is queued receive it as ours are to. */
+static int try_request(struct io_uring *ring, int from)
 {
     struct __kernel_timespec ts = {.tv_sec = PROBE_S};
     struct io_uring_cqe *cqe = NULL;
+    if (send(from, word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return -errno;
     int rc = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL);
     if (rc < 0 || !cqe)
         return rc < 0 ? rc : -ETIME;
-    if (cqe->res < 0)
-        return cqe->res;
     bool multishot = cqe->flags & IORING_CQE_F_MORE,
          provided = cqe->flags & IORING_CQE_F_BUFFER;
-    return multishot && provided ? 0 : -EINVAL;
+    rc = cqe->res < 0 ? cqe->res : multishot && provided ? 0 : -EINVAL;
+    io_uring_cqe_seen(ring, cqe);
+    return rc;
 }
 
-/* A multishot receive into provided buffers, as uring.c's. `fds`: a pair of datagram sockets. */
+/* `fds`: a pair of datagram sockets, registered if `fixed`. */
 static int try_receive(struct io_uring *ring, const int fds[2], bool fixed)
 {
     struct msghdr shape = {0};
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
     io_uring_prep_recvmsg_multishot(sqe, fixed ? 0 : fds[0], &shape, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT | (fixed ? IOSQE_FIXED_FILE : 0);
-    if (send(fds[1], word, sizeof word, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return -errno;
-    return receive_one(ring);
+    return try_request(ring, fds[1]);
+}
+
+static int try_read(struct io_uring *ring, const int fds[2])
+{
+    veld_uring_prep_read_multishot(io_uring_get_sqe(ring), fds[1], 0);
+    return try_request(ring, fds[0]);
 }
 
 static bool knows_request(struct io_uring *ring, int op)
@@ -62,11 +69,13 @@ static int try_ring(struct io_uring *ring, struct veld_uring_buffers *buffers,
     veld_uring_buffers_fill(buffers);
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
-    out->read_multishot = knows_request(ring, OP_FIXED_FD_INSTALL);
     out->fixed_files = io_uring_register_files(ring, fds, 2) == 0;
     rc = veld_uring_ring_enable(ring);
     if (rc == 0)
         rc = try_receive(ring, fds, out->fixed_files);
+    if (rc == 0)
+        out->read_multishot =
+            knows_request(ring, OP_FIXED_FD_INSTALL) && try_read(ring, fds) == 0;
     close(fds[0]);
     close(fds[1]);
     return rc;

@@ -159,7 +159,7 @@ FOR_ALL(sends_by_either_socket_in_order)
         }
         cr_assert_eq(r->n_sent, 0, "told in reap alone");
         while (r->n_sent < VELD_IO_SENDS_MAX)
-            turn(r, VELD_NS_PER_S);
+            turn(r, VELD_IO_FOREVER);
         for (unsigned i = 0; i < VELD_IO_SENDS_MAX; i++) {
             cr_assert_eq(r->sent[i].token, i);
             cr_assert_eq(r->sent[i].result, (int)strlen(texts[i]));
@@ -181,7 +181,7 @@ FOR_ALL(writes_arrive_whole_and_in_order)
         r->io->ops->write(r->io, iov, 3, 10 + i);
         cr_assert_eq(r->n_written, i, "told in reap alone");
         while (r->n_written == i)
-            turn(r, VELD_NS_PER_S);
+            turn(r, VELD_IO_FOREVER);
         cr_assert_eq(r->written[i].token, 10 + i);
         cr_assert_eq(r->written[i].result, 12);
         cr_assert_eq(read(r->tun_far, got, sizeof got), 12);
@@ -202,7 +202,7 @@ FOR_ALL(a_failed_send_holds_up_no_other)
     send_text(r, VELD_IO_MAIN, huge, 2);
     send_text(r, VELD_IO_MAIN, "after", 3);
     while (r->n_sent < 3)
-        turn(r, VELD_NS_PER_S);
+        turn(r, VELD_IO_FOREVER);
     cr_assert_eq(r->sent[0].result, 6);
     cr_assert_eq(r->sent[1].token, 2);
     cr_assert_eq(r->sent[1].result, -EMSGSIZE);
@@ -236,7 +236,7 @@ FOR_ALL(a_full_socket_stalls_nothing)
     cr_assert(read_soon(r, &read));
     r->io->ops->done_read(r->io, read.buffer);
     while (r->n_sent < VELD_IO_SENDS_MAX)
-        turn(r, VELD_NS_PER_S);
+        turn(r, VELD_IO_FOREVER);
     for (unsigned i = 0; i < VELD_IO_SENDS_MAX; i++) {
         cr_assert_eq(r->sent[i].token, i);
         full += r->sent[i].result == -EAGAIN;
@@ -324,7 +324,7 @@ FOR_ALL(a_tun_queue_is_read_and_written)
         r->io->ops->done_read(r->io, read.buffer);
         r->io->ops->write(r->io, &iov, 1, i);
         while (r->n_written == 0)
-            turn(r, VELD_NS_PER_S);
+            turn(r, VELD_IO_FOREVER);
         cr_assert_eq(r->written[0].result, (int)iov.iov_len);
         r->n_written = 0;
         uint16_t back;
