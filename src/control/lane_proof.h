@@ -25,7 +25,7 @@
 
 #define VELD_LANE_TRIES      3
 #define VELD_LANE_ASK_NS     (900 * VELD_NS_PER_MS) /* between two tries: each second tick */
-#define VELD_LANE_ROUND_NS   (5 * VELD_NS_PER_S)
+#define VELD_LANE_ROUND_NS   (3 * VELD_NS_PER_S)
 #define VELD_LANE_REFUSED_NS (60 * VELD_NS_PER_S) /* what was given up is left alone so long */
 
 struct veld_lane_proof {

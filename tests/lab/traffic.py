@@ -20,11 +20,18 @@
                                            datagrams that come in once more to ADDRESS, as they
                                            are and with another counter; on SIGTERM print how
                                            many of each
+  traffic.py lanes INTERFACE SECONDS       watch data datagrams come in; print for each
+                                           "SOURCE-PORT TARGET-PORT LANE COUNT"
+  traffic.py chat ADDRESS PORT FLOWS SECONDS
+                                           ask an echo from so many ports, each 20 times a
+                                           second, until told to end; fail when less than 9 of
+                                           10 were answered
   traffic.py inject INTERFACE              send each hex line of stdin, an IP packet, as it is
 
 Those that wait for others say "ready" first.
 """
 import base64
+import collections
 import hashlib
 import os
 import random
@@ -205,6 +212,47 @@ def meddle(interface, address, port):
             counts[i] += 1
 
 
+def lanes(interface, seconds):
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    s.bind((interface, 0x0800))
+    counts, deadline = collections.Counter(), time.monotonic() + float(seconds)
+    while (left := deadline - time.monotonic()) > 0:
+        s.settimeout(left)
+        try:
+            packet, where = s.recvfrom(100)
+        except TimeoutError:
+            break
+        if where[2] == socket.PACKET_HOST and packet[0] == 0x45 and packet[9] == 17 and \
+                packet[28:29] == b"\xc4":
+            counts[(*struct.unpack("!HH", packet[20:24]), packet[30])] += 1
+    for (source, target, lane), count in counts.items():
+        print(source, target, lane, count)
+
+
+def chat(address, port, flows, seconds):
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    ended, asked, answered = [], 0, 0
+    sockets = [connect(address, port, socket.SOCK_DGRAM) for _ in range(int(flows))]
+    for s in sockets:
+        s.setblocking(False)
+    deadline = time.monotonic() + float(seconds)
+    print("ready", flush=True)
+    while not ended and time.monotonic() < deadline:
+        for s in sockets:
+            try:
+                while s.recv(2000):
+                    answered += 1
+            except OSError:
+                pass
+            try:
+                asked += s.send(b"are you there?") > 0
+            except OSError:
+                pass
+        time.sleep(0.05)
+    print(asked, answered)
+    sys.exit(answered < (asked - len(sockets)) * 0.9)
+
+
 def inject(interface):
     for line in sys.stdin:
         packet = bytes.fromhex(line)
@@ -248,4 +296,5 @@ def flood(address, port, seconds):
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
      "fire": fire, "knock": knock, "capture": capture, "meddle": meddle, "inject": inject,
+     "lanes": lanes, "chat": chat,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
