@@ -1,6 +1,7 @@
 #include "crypto/aead.h"
 #include "crypto/primitives.h"
 
+#include "../support/aead_batch.h"
 #include "../support/random.h"
 
 #include <criterion/criterion.h>
@@ -202,53 +203,92 @@ static uint8_t *fenced(size_t pages)
     return p + page;
 }
 
+/* Each job of a fenced batch has a key, a header and data of its own. */
+#define FENCED     5
+#define DATA_PAGES 3
 struct fence {
-    uint8_t *key, *ad, *data, *job;
-    size_t page, data_size;
+    uint8_t *key[FENCED], *ad[FENCED], *data[FENCED], *jobs;
+    size_t page;
 };
+
+static struct veld_aead_job fenced_job(const struct fence *f, size_t i, uint32_t len,
+                                       uint32_t ad_len, bool at_end)
+{
+    size_t all = DATA_PAGES * f->page;
+    struct veld_aead_job j = {.key = f->key[i] + (at_end ? f->page - 32 : 0),
+                              .ad = f->ad[i] + (at_end ? f->page - ad_len : 0),
+                              .ad_len = ad_len,
+                              .data = f->data[i] + (at_end ? all - len - 16 : 0),
+                              .len = len};
+    veld_aead_nonce(j.nonce, len);
+    memset(j.data, 0x33, len);
+    return j;
+}
 
 /* Seal and open with all buffers against the fence after them (or before them). */
 static void run_fenced(const struct veld_aead_backend *b, struct veld_aead_ctx *ctx,
-                       const struct fence *f, uint32_t len, uint32_t ad_len, bool at_end)
+                       const struct fence *f, size_t n, uint32_t len, uint32_t ad_len,
+                       bool at_end)
 {
-    uint8_t *key = f->key + (at_end ? f->page - 32 : 0);
-    uint8_t *data = f->data + (at_end ? f->data_size - len - 16 : 0);
-    uint8_t *ad = f->ad + (at_end ? f->page - ad_len : 0);
-    struct veld_aead_job *j =
-        (void *)(f->job + (at_end ? f->page - sizeof(struct veld_aead_job) : 0));
-    uint8_t expected[16];
-    *j = (struct veld_aead_job){
-        .key = key, .ad = ad, .ad_len = ad_len, .data = data, .len = len};
-    veld_aead_nonce(j->nonce, len);
-    memset(data, 0x33, len);
-    b->seal(ctx, j, 1);
-    memcpy(expected, data, VELD_MIN(len, 16u));
-    b->open(ctx, j, 1);
-    cr_assert(j->ok, "%s: len %u ad %u", b->name, len, ad_len);
-    for (uint32_t i = 0; i < len; i++)
-        cr_assert_eq(data[i], 0x33);
+    struct veld_aead_job *jobs =
+        (void *)(f->jobs + (at_end ? f->page - n * sizeof(struct veld_aead_job) : 0));
+    for (size_t i = 0; i < n; i++)
+        jobs[i] = fenced_job(f, i, i % 2 ? len : len / 2, (uint32_t)i + ad_len, at_end);
+    b->seal(ctx, jobs, n);
+    b->open(ctx, jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        cr_assert(jobs[i].ok, "%s: %zu of %zu, len %u ad %u", b->name, i, n, len, ad_len);
+        for (uint32_t k = 0; k < jobs[i].len; k++)
+            cr_assert_eq(jobs[i].data[k], 0x33);
+    }
 }
 
 /* A read or write one byte too far is a SIGSEGV here, which criterion reports as a failure. */
 Test(aead, nothing_is_touched_beyond_the_buffers)
 {
-    struct fence f = {.page = (size_t)sysconf(_SC_PAGESIZE)};
-    f.data_size = 5 * f.page;
-    f.key = fenced(1);
-    f.ad = fenced(1);
-    f.job = fenced(1);
-    f.data = fenced(5);
-    memset(f.key, 7, f.page);
+    static const size_t batches[] = {1, FENCED};
+    struct fence f = {.page = (size_t)sysconf(_SC_PAGESIZE), .jobs = fenced(1)};
+    for (size_t i = 0; i < FENCED; i++) {
+        f.key[i] = fenced(1);
+        f.ad[i] = fenced(1);
+        f.data[i] = fenced(DATA_PAGES);
+        memset(f.key[i], 7, f.page);
+    }
     FOR_EACH_BACKEND(b, ctx)
     {
-        for (int at_end = 0; at_end < 2; at_end++) {
+        for (size_t k = 0; k < 2 * VELD_ARRAY_LEN(batches); k++) {
+            size_t n = batches[k / 2];
+            bool at_end = k % 2;
             for (uint32_t len = 0; len <= 2200; len++)
-                run_fenced(b, ctx, &f, len, 16, at_end);
+                run_fenced(b, ctx, &f, n, len, 16, at_end);
             for (uint32_t len = 8000; len <= 8400; len++)
-                run_fenced(b, ctx, &f, len, 16, at_end);
+                run_fenced(b, ctx, &f, n, len, 16, at_end);
             for (uint32_t ad_len = 0; ad_len <= 600; ad_len++)
-                run_fenced(b, ctx, &f, ad_len % 67, ad_len, at_end);
+                run_fenced(b, ctx, &f, n, ad_len % 67, ad_len, at_end);
         }
+    }
+}
+
+/* As a worker's batches are: few keys, many jobs of one, lengths alike or not. */
+Test(aead, batches_of_all_shapes_agree_with_libsodium)
+{
+    static struct test_aead_shape shapes[VELD_AEAD_BATCH_MAX];
+    struct test_random r = {4};
+    char why[128];
+    for (unsigned round = 0; round < 300; round++) {
+        size_t n = 1 + test_random_below(&r, round % 4 ? 40 : VELD_AEAD_BATCH_MAX);
+        size_t keys = 1 + test_random_below(&r, TEST_AEAD_KEYS);
+        uint64_t longest = round % 50 == 0 ? 65536 : round % 7 == 0 ? 200 : 1600;
+        uint16_t common = (uint16_t)test_random_below(&r, longest);
+        for (size_t i = 0; i < n; i++)
+            shapes[i] = (struct test_aead_shape){
+                .len = test_random_chance(&r, 500) ? common
+                                                   : (uint16_t)test_random_below(&r, longest),
+                .ad_len = test_random_chance(&r, 900) ? 16 : (uint8_t)test_random_u64(&r),
+                .align = (uint8_t)test_random_below(&r, 64),
+                .key = (uint8_t)test_random_below(&r, keys),
+                .damage = test_random_chance(&r, 100) ? 0x10 : 0};
+        cr_assert(test_aead_compare(shapes, n, &r, why), "round %u: %s", round, why);
     }
 }
 
