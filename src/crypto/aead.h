@@ -43,7 +43,7 @@ static inline void veld_aead_nonce(uint8_t nonce[12], uint64_t counter)
 struct veld_aead_ctx; /* per-thread scratch of one backend */
 
 struct veld_aead_backend {
-    const char *name; /* "ipsec-mb", "boringssl", "ipsec-mb-avx2", "libsodium" */
+    const char *name; /* "avx512", "ipsec-mb", "boringssl", "ipsec-mb-avx2", "libsodium" */
     bool (*usable)(void);
     struct veld_aead_ctx *(*new_ctx)(void); /* NULL when out of memory */
     void (*free_ctx)(struct veld_aead_ctx *);

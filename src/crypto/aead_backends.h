@@ -10,6 +10,9 @@
 extern const struct veld_aead_backend veld_aead_sodium;
 extern const struct veld_aead_backend veld_aead_boringssl; /* where the library is installed */
 
+/* Builds for x86-64 only (VELD_HAVE_AVX512). */
+extern const struct veld_aead_backend veld_aead_avx512;
+
 /* Builds with the option ipsec_mb only (VELD_HAVE_IPSEC_MB). */
 extern const struct veld_aead_backend veld_aead_ipsecmb;      /* AVX-512 */
 extern const struct veld_aead_backend veld_aead_ipsecmb_avx2; /* AVX2 */
