@@ -170,6 +170,8 @@ static int open_engine(struct veld_control *c, struct veld_diag *diag)
     int rc = veld_state_timestamp_load(c->state, &cfg.timestamp_floor_ns, diag);
     if (rc == 0 && !(c->engine = veld_engine_new(&cfg)))
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    if (rc == 0 && veld_dataplane_set_cookies(c->dataplane, veld_engine_cookies(c->engine)) < 0)
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
     veld_wipe(&cfg, sizeof cfg);
     return rc;
 }

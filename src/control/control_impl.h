@@ -85,6 +85,7 @@ struct veld_control {
     uint32_t *to_call;       /* engine ids still to be called after a start */
     size_t n_to_call;
 
+    uint64_t cookies_made_ns;      /* of the secret that workers have; 0: none made yet */
     uint64_t unsaved_timestamp_ns; /* a floor that could not be made durable; 0: none */
     guint save_source;             /* 0: nothing to save */
     GSource *timer;

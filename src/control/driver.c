@@ -230,11 +230,22 @@ static void rearm_timer(struct veld_control *c)
                           (gint64)(deadline > now ? (deadline - now + 999) / 1000 : 0));
 }
 
+/* Workers check macs as the engine does. */
+static void share_cookies(struct veld_control *c)
+{
+    const struct veld_cookie_checker *checker = veld_engine_cookies(c->engine);
+    if (checker->secret_made_ns == c->cookies_made_ns)
+        return;
+    if (veld_dataplane_set_cookies(c->dataplane, checker) == 0)
+        c->cookies_made_ns = checker->secret_made_ns;
+}
+
 static int step(struct veld_control *c, const struct veld_event *ev)
 {
     struct veld_now now = veld_clock_now();
     struct veld_actions actions;
     int rc = veld_engine_step(c->engine, ev, &now, &actions);
+    share_cookies(c); /* before the reply that needs it leaves */
     for (size_t i = 0; i < actions.n; i++)
         carry_out(c, &actions.a[i]);
     veld_actions_wipe(&actions);
@@ -291,7 +302,6 @@ static void tell_refused(const struct veld_dataplane_event *in, int rc)
 void veld_control_take_events(struct veld_control *c)
 {
     struct veld_dataplane_event in;
-    bool under_load = veld_dataplane_under_load(c->dataplane);
     for (int i = 0; i < EVENTS_PER_WAKE && veld_dataplane_next_event(c->dataplane, &in); i++) {
         if (in.type == VELD_DP_MESSAGE)
             veld_lane_ports_on_message(c, &in);
@@ -302,7 +312,7 @@ void veld_control_take_events(struct veld_control *c)
             .from = in.from,
             .data = in.bytes,
             .len = in.len,
-            .under_load = under_load,
+            .under_load = in.under_load,
         };
         int rc = step(c, &ev);
         if (in.type == VELD_DP_HANDSHAKE)

@@ -112,8 +112,8 @@ static bool mac2_matches(const uint8_t secret[32], const uint8_t *msg, size_t le
 bool veld_cookie_check_mac2(const struct veld_cookie_checker *c, const uint8_t *msg, size_t len,
                             const struct veld_endpoint *from, uint64_t now_ns)
 {
-    if (len < MACS_SIZE)
-        return false;
+    if (len < MACS_SIZE || veld_is_zero(msg + len - VELD_MAC_SIZE, VELD_MAC_SIZE))
+        return false; /* zeros say that there is no cookie */
     return (younger_than(c->secret_made_ns, now_ns, LIFETIME_NS) &&
             mac2_matches(c->secret, msg, len, from)) ||
            (younger_than(c->previous_made_ns, now_ns, LIFETIME_NS) &&

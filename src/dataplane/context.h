@@ -8,6 +8,7 @@
 
 #include "crypto/aead.h"
 #include "dataplane/event_queue.h"
+#include "dataplane/handshakes.h"
 #include "dataplane/index.h"
 #include "dataplane/io.h"
 #include "dataplane/own.h"
@@ -20,6 +21,7 @@ struct veld_tables {
     struct veld_index index;
     _Atomic(struct veld_routes *) routes; /* never NULL */
     struct veld_own own;
+    struct veld_handshakes handshakes;
 };
 
 static inline const struct veld_routes *veld_tables_routes(const struct veld_tables *t)
@@ -31,7 +33,8 @@ static inline const struct veld_routes *veld_tables_routes(const struct veld_tab
 struct veld_context {
     const struct veld_tables *tables;
     struct veld_counters *stats;
-    struct veld_event_queue *events;
+    struct veld_event_queue *events;     /* what authenticated peers caused */
+    struct veld_event_queue *handshakes; /* what anybody may send: a queue of its own */
     struct veld_io *io;
     const struct veld_aead_backend *aead;
     struct veld_aead_ctx *aead_ctx;

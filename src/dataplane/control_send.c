@@ -31,6 +31,10 @@ int veld_dataplane_send_datagram(struct veld_dataplane *dp, const struct veld_en
     veld_dataplane_check(dp);
     if (len > VELD_HANDSHAKE_MAX)
         return VELD_E_RANGE;
+    struct veld_header h;
+    enum veld_drop unused;
+    if (veld_header_parse(datagram, len, &h, &unused) && h.type == VELD_INITIATION)
+        veld_handshakes_await(&dp->tables.handshakes, h.index);
     return send_by(dp, dp->udp.fds[0], to, datagram, len);
 }
 

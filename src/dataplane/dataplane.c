@@ -14,6 +14,8 @@ static int open_tables(struct veld_tables *t)
     int rc = veld_peers_init(&t->peers);
     if (rc == 0)
         rc = veld_index_init(&t->index);
+    if (rc == 0)
+        rc = veld_handshakes_init(&t->handshakes);
     struct veld_routes *none = rc == 0 ? veld_routes_build(NULL, 0) : NULL;
     atomic_init(&t->routes, none);
     return none ? 0 : VELD_E_NOMEM;
@@ -25,6 +27,7 @@ static void close_tables(struct veld_tables *t)
     for (uint32_t slot = 0; t->index.slots && slot < VELD_SESSIONS_MAX; slot++)
         veld_session_free(atomic_load_explicit(&t->index.slots[slot], memory_order_relaxed));
     veld_index_free(&t->index);
+    veld_handshakes_free(&t->handshakes);
     veld_peers_free(&t->peers);
     veld_routes_free(atomic_load_explicit(&t->routes, memory_order_relaxed));
 }
@@ -235,12 +238,16 @@ int veld_dataplane_event_fd(const struct veld_dataplane *dp)
     return dp->event_fd;
 }
 
+/* Two queues a worker, in turn: neither worker nor kind of event starves another. */
 static bool pop_any(struct veld_dataplane *dp, struct veld_dataplane_event *out)
 {
-    for (unsigned i = 0; i < dp->n_workers; i++) {
-        struct veld_worker *w = dp->workers[(dp->next_queue + i) % dp->n_workers];
-        if (veld_event_queue_pop(veld_worker_events(w), out)) {
-            dp->next_queue = (dp->next_queue + i + 1) % dp->n_workers;
+    unsigned queues = 2 * dp->n_workers;
+    for (unsigned i = 0; i < queues; i++) {
+        unsigned at = (dp->next_queue + i) % queues;
+        struct veld_worker *w = dp->workers[at / 2];
+        if (veld_event_queue_pop(at % 2 ? veld_worker_handshakes(w) : veld_worker_events(w),
+                                 out)) {
+            dp->next_queue = (at + 1) % queues;
             return true;
         }
     }
@@ -261,11 +268,8 @@ bool veld_dataplane_next_event(struct veld_dataplane *dp, struct veld_dataplane_
     return true;
 }
 
-bool veld_dataplane_under_load(const struct veld_dataplane *dp)
+int veld_dataplane_set_cookies(struct veld_dataplane *dp, const struct veld_cookie_checker *c)
 {
     veld_dataplane_check(dp);
-    for (unsigned i = 0; i < dp->n_workers; i++)
-        if (veld_event_queue_loaded(veld_worker_events(dp->workers[i])))
-            return true;
-    return false;
+    return veld_handshakes_set_cookies(&dp->tables.handshakes, c);
 }

@@ -19,6 +19,7 @@
 #include "base/addr.h"
 #include "base/drop.h"
 #include "base/err.h"
+#include "crypto/cookie.h"
 #include "wire/datagram.h"
 #include "wire/message.h"
 
@@ -203,7 +204,7 @@ void veld_dataplane_get_stats(const struct veld_dataplane *dp,
 /* ---- Events ---- */
 
 enum veld_dataplane_event_type {
-    VELD_DP_HANDSHAKE, /* a datagram of type 0xC1..0xC3, header checked, nothing else */
+    VELD_DP_HANDSHAKE, /* a datagram of type 0xC1..0xC3; from set_cookies on its macs are checked */
     VELD_DP_CONFIRMED, /* the first valid datagram on a session, `use`d or not */
     VELD_DP_NEED_SESSION, /* a packet waits for a session with `peer` (told once until `use` or `drop_held`) */
     VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
@@ -216,7 +217,9 @@ struct veld_dataplane_event {
     uint32_t peer;        /* all but HANDSHAKE */
     uint32_t local_index; /* CONFIRMED, REKEY_DUE, MOVED, MESSAGE */
     struct veld_endpoint
-        from; /* HANDSHAKE, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
+        from;        /* HANDSHAKE, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
+    bool under_load; /* HANDSHAKE: too many come, so initiators are asked for a cookie */
+    bool proved;     /* HANDSHAKE under load: by its mac2 the sender is where it says */
     uint16_t len;
     uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, MESSAGE */
 };
@@ -225,7 +228,8 @@ struct veld_dataplane_event {
 int veld_dataplane_event_fd(const struct veld_dataplane *dp);
 /* Take one event; false (and the descriptor is quiet) when none waits. */
 bool veld_dataplane_next_event(struct veld_dataplane *dp, struct veld_dataplane_event *out);
-/* True when more than 1/8 of a worker's handshake room is in use: ask initiators for cookies. */
-bool veld_dataplane_under_load(const struct veld_dataplane *dp);
+/* Workers check handshake datagrams by a copy of `c` from now on, so that floods end there. */
+VELD_MUST_USE int veld_dataplane_set_cookies(struct veld_dataplane *dp,
+                                             const struct veld_cookie_checker *c);
 
 #endif

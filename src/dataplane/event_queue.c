@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
-int veld_event_queue_init(struct veld_event_queue *q, int fd)
+int veld_event_queue_init(struct veld_event_queue *q, uint32_t size, int fd)
 {
-    q->ring = calloc(VELD_EVENT_QUEUE_SIZE, sizeof *q->ring);
+    q->ring = calloc(size, sizeof *q->ring);
+    q->size = size;
     q->fd = fd;
     atomic_init(&q->tail, 0);
     atomic_init(&q->head, 0);
-    atomic_init(&q->handshakes, 0);
     return q->ring ? 0 : VELD_E_NOMEM;
 }
 
@@ -25,22 +25,24 @@ static void copy(struct veld_dataplane_event *to, const struct veld_dataplane_ev
     memcpy(to, from, offsetof(struct veld_dataplane_event, bytes) + from->len);
 }
 
+static uint32_t room_for(const struct veld_event_queue *q,
+                         const struct veld_dataplane_event *ev)
+{
+    if (ev->type == VELD_DP_MESSAGE)
+        return q->size / 4 * 3;
+    bool unproved =
+        ev->type == VELD_DP_HANDSHAKE && ev->bytes[0] == VELD_INITIATION && !ev->proved;
+    return unproved ? q->size / 2 : q->size;
+}
+
 bool veld_event_queue_push(struct veld_event_queue *q, const struct veld_dataplane_event *ev)
 {
     uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed); /* our own */
     /* Acquire pairs with the release in pop: the slot's old content has been read. */
     uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
-    uint32_t room_ends =
-        ev->type == VELD_DP_MESSAGE ? VELD_EVENT_MESSAGES_END : VELD_EVENT_QUEUE_SIZE;
-    if (tail - head >= room_ends)
+    if (tail - head >= room_for(q, ev))
         return false;
-    if (ev->type == VELD_DP_HANDSHAKE) {
-        if (atomic_load_explicit(&q->handshakes, memory_order_relaxed) >=
-            VELD_EVENT_HANDSHAKES_MAX)
-            return false;
-        atomic_fetch_add_explicit(&q->handshakes, 1, memory_order_relaxed);
-    }
-    copy(&q->ring[tail % VELD_EVENT_QUEUE_SIZE], ev);
+    copy(&q->ring[tail & (q->size - 1)], ev);
     /*
      * Store tail, then look at head, both sequentially consistent; pop stores
      * head, then looks at tail. So either the reader sees this event before it
@@ -58,15 +60,14 @@ bool veld_event_queue_pop(struct veld_event_queue *q, struct veld_dataplane_even
     /* Pairs with the store in push: the slot's content, and the wake-up order. */
     if (atomic_load_explicit(&q->tail, memory_order_seq_cst) == head)
         return false;
-    copy(out, &q->ring[head % VELD_EVENT_QUEUE_SIZE]);
-    if (out->type == VELD_DP_HANDSHAKE)
-        atomic_fetch_sub_explicit(&q->handshakes, 1, memory_order_relaxed);
+    copy(out, &q->ring[head & (q->size - 1)]);
     atomic_store_explicit(&q->head, head + 1, memory_order_seq_cst);
     return true;
 }
 
 bool veld_event_queue_loaded(const struct veld_event_queue *q)
 {
-    return atomic_load_explicit(&q->handshakes, memory_order_relaxed) >
-           VELD_EVENT_HANDSHAKES_LOAD;
+    return atomic_load_explicit(&q->tail, memory_order_relaxed) -
+               atomic_load_explicit(&q->head, memory_order_relaxed) >
+           q->size / 8;
 }

@@ -1,11 +1,12 @@
 /*
  * Events of one worker on their way to the control thread: a bounded ring of
- * values, one writer, one reader, no locks.
+ * values, one writer, one reader, no locks. A worker has two, so that handshake
+ * datagrams, which strangers can send, never take the room or the turn of what
+ * only authenticated peers cause.
  *
  * Invariants:
- *  - handshake datagrams, which strangers can send, occupy at most half of it,
- *    so that what only authenticated peers cause finds room; and no message,
- *    of which one peer can send any number, enters the last quarter;
+ *  - no message, of which one peer can send any number, enters the last quarter;
+ *  - initiations whose senders proved no address occupy at most half;
  *  - the descriptor is signalled at least once between the moment the ring
  *    stops being empty and the moment its reader could sleep on it. Several
  *    queues may share one descriptor.
@@ -20,30 +21,27 @@
 
 #include <stdatomic.h>
 
-#define VELD_EVENT_QUEUE_SIZE      1024 /* events; a power of two */
-#define VELD_EVENT_HANDSHAKES_MAX  (VELD_EVENT_QUEUE_SIZE / 2)
-#define VELD_EVENT_MESSAGES_END    (VELD_EVENT_QUEUE_SIZE / 4 * 3)
-#define VELD_EVENT_HANDSHAKES_LOAD (VELD_EVENT_HANDSHAKES_MAX / 8)
+#define VELD_EVENT_QUEUE_SIZE     1024 /* events; a power of two */
+#define VELD_HANDSHAKE_QUEUE_SIZE 512
 
 struct veld_event_queue {
     struct veld_dataplane_event *ring;
-    int fd; /* borrowed eventfd */
+    uint32_t size; /* a power of two */
+    int fd;        /* borrowed eventfd */
     /* Written by the worker, read by control to find what was pushed. */
     _Alignas(VELD_CACHE_LINE) _Atomic uint32_t tail;
     /* Written by control, read by the worker to find room. */
     _Alignas(VELD_CACHE_LINE) _Atomic uint32_t head;
-    /* Handshakes in the ring: both sides change it. */
-    _Alignas(VELD_CACHE_LINE) _Atomic uint32_t handshakes;
 };
 
-VELD_MUST_USE int veld_event_queue_init(struct veld_event_queue *q, int fd);
+VELD_MUST_USE int veld_event_queue_init(struct veld_event_queue *q, uint32_t size, int fd);
 void veld_event_queue_free(struct veld_event_queue *q);
 
 /* Copies `ev`. False when there is no room for its type: nothing was pushed. */
 VELD_MUST_USE bool veld_event_queue_push(struct veld_event_queue *q,
                                          const struct veld_dataplane_event *ev);
 bool veld_event_queue_pop(struct veld_event_queue *q, struct veld_dataplane_event *out);
-/* More than 1/8 of the room for handshakes is in use. */
+/* More than 1/8 of it is in use. Either side. */
 bool veld_event_queue_loaded(const struct veld_event_queue *q);
 
 #endif

@@ -18,6 +18,7 @@ void veld_inbound_init(struct veld_inbound *in, struct veld_context *ctx,
     memset(in, 0, sizeof *in);
     in->ctx = ctx;
     in->udp_segments_max = udp_segments_max;
+    veld_gate_init(&in->gate);
 }
 
 /* When no write needs them any more, give the buffers back. */
@@ -71,7 +72,10 @@ static void take_handshake(struct veld_inbound *in, const uint8_t *datagram, siz
     ev.from = *from;
     ev.len = (uint16_t)len;
     memcpy(ev.bytes, datagram, len);
-    if (!veld_event_queue_push(in->ctx->events, &ev))
+    enum veld_drop reason;
+    if (!veld_gate_admit(&in->gate, in->ctx, &ev, &reason))
+        drop(in, reason);
+    else if (!veld_event_queue_push(in->ctx->handshakes, &ev))
         drop(in, VELD_DROP_CONTROL_QUEUE);
 }
 

@@ -22,6 +22,7 @@
 #define VELD_DATAPLANE_INBOUND_H
 
 #include "dataplane/context.h"
+#include "dataplane/gate.h"
 #include "dataplane/reorder.h"
 #include "dataplane/super.h"
 
@@ -60,6 +61,7 @@ struct veld_inbound {
     unsigned in_flight; /* writes not told yet */
     unsigned n_joins;
     struct veld_join joins[VELD_JOINS_MAX];
+    struct veld_gate gate; /* before handshakes */
 };
 
 void veld_inbound_init(struct veld_inbound *in, struct veld_context *ctx,

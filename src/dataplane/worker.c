@@ -19,7 +19,7 @@
 struct veld_worker {
     struct veld_counters counters;
     struct veld_context ctx;
-    struct veld_event_queue events;
+    struct veld_event_queue events, handshakes;
     struct veld_outbound outbound;
     struct veld_inbound inbound;
     unsigned number;
@@ -121,7 +121,9 @@ static int open_parts(struct veld_worker *w, const struct veld_worker_config *cf
     if (w->wake_fd < 0)
         return veld_fail(diag, VELD_E_IO, "cannot make an eventfd: %s", strerror(errno));
     w->ctx.aead_ctx = cfg->aead->new_ctx();
-    if (!w->ctx.aead_ctx || veld_event_queue_init(&w->events, cfg->event_fd) < 0 ||
+    if (!w->ctx.aead_ctx ||
+        veld_event_queue_init(&w->events, VELD_EVENT_QUEUE_SIZE, cfg->event_fd) < 0 ||
+        veld_event_queue_init(&w->handshakes, VELD_HANDSHAKE_QUEUE_SIZE, cfg->event_fd) < 0 ||
         veld_outbound_init(&w->outbound, &w->ctx, cfg->mtu) < 0)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for a worker's buffers");
     w->outbound.segment_offload = cfg->udp_segment;
@@ -150,6 +152,7 @@ int veld_worker_open(struct veld_worker **out, const struct veld_worker_config *
     w->ctx = (struct veld_context){.tables = cfg->tables,
                                    .stats = &w->counters,
                                    .events = &w->events,
+                                   .handshakes = &w->handshakes,
                                    .aead = cfg->aead,
                                    .thread = cfg->number};
     int rc = open_parts(w, cfg, diag);
@@ -218,6 +221,7 @@ void veld_worker_close(struct veld_worker *w)
         w->ctx.aead->free_ctx(w->ctx.aead_ctx);
     veld_outbound_free(&w->outbound);
     veld_event_queue_free(&w->events);
+    veld_event_queue_free(&w->handshakes);
     if (w->wake_fd >= 0)
         close(w->wake_fd);
     sem_destroy(&w->started);
@@ -227,6 +231,11 @@ void veld_worker_close(struct veld_worker *w)
 struct veld_event_queue *veld_worker_events(struct veld_worker *w)
 {
     return &w->events;
+}
+
+struct veld_event_queue *veld_worker_handshakes(struct veld_worker *w)
+{
+    return &w->handshakes;
 }
 
 const struct veld_counters *veld_worker_counters(const struct veld_worker *w)

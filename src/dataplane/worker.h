@@ -38,6 +38,7 @@ void veld_worker_close(struct veld_worker *w); /* NULL is allowed */
 
 /* For the control thread, at any time between open and close. */
 struct veld_event_queue *veld_worker_events(struct veld_worker *w);
+struct veld_event_queue *veld_worker_handshakes(struct veld_worker *w);
 const struct veld_counters *veld_worker_counters(const struct veld_worker *w);
 /* UDP_SEGMENT is in use still. */
 bool veld_worker_segments(const struct veld_worker *w);

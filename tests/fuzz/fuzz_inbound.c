@@ -91,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     veld_inbound_begin(p.b->in);
     forget(p.b);
     struct veld_dataplane_event ev;
-    while (veld_event_queue_pop(&p.b->events, &ev))
+    while (veld_event_queue_pop(&p.b->events, &ev) ||
+           veld_event_queue_pop(&p.b->handshakes, &ev))
         ;
     return 0;
 }

@@ -37,7 +37,7 @@ struct site {
     struct veld_io io; /* first */
     struct veld_tables tables;
     struct veld_counters counters;
-    struct veld_event_queue events;
+    struct veld_event_queue events, handshakes;
     struct veld_context ctx;
     struct veld_outbound *out;
     struct veld_inbound *in;
@@ -182,10 +182,14 @@ static inline struct site *site_new(unsigned thread)
     cr_assert_eq(veld_peers_init(&s->tables.peers), 0);
     cr_assert_eq(veld_index_init(&s->tables.index), 0);
     atomic_init(&s->tables.routes, veld_routes_build(NULL, 0));
-    cr_assert_eq(veld_event_queue_init(&s->events, eventfd(0, EFD_NONBLOCK)), 0);
+    cr_assert_eq(veld_handshakes_init(&s->tables.handshakes), 0);
+    int fd = eventfd(0, EFD_NONBLOCK);
+    cr_assert_eq(veld_event_queue_init(&s->events, VELD_EVENT_QUEUE_SIZE, fd), 0);
+    cr_assert_eq(veld_event_queue_init(&s->handshakes, VELD_HANDSHAKE_QUEUE_SIZE, fd), 0);
     s->ctx = (struct veld_context){.tables = &s->tables,
                                    .stats = &s->counters,
                                    .events = &s->events,
+                                   .handshakes = &s->handshakes,
                                    .io = &s->io,
                                    .thread = thread,
                                    .now_ns = NOW};
@@ -210,6 +214,8 @@ static inline void site_free(struct site *s)
     veld_routes_free(atomic_load(&s->tables.routes));
     close(s->events.fd);
     veld_event_queue_free(&s->events);
+    veld_event_queue_free(&s->handshakes);
+    veld_handshakes_free(&s->tables.handshakes);
     s->ctx.aead->free_ctx(s->ctx.aead_ctx);
     veld_outbound_free(s->out);
     free(s->out);

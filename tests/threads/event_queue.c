@@ -39,7 +39,7 @@ static bool next(struct veld_dataplane_event *ev)
 int main(void)
 {
     pthread_t producer;
-    if (veld_event_queue_init(&q, eventfd(0, EFD_NONBLOCK)) < 0 ||
+    if (veld_event_queue_init(&q, VELD_EVENT_QUEUE_SIZE, eventfd(0, EFD_NONBLOCK)) < 0 ||
         pthread_create(&producer, NULL, produce, NULL))
         return 1;
     for (uint32_t i = 0; i < EVENTS; i++) {

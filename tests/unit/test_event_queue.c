@@ -5,13 +5,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define SIZE VELD_EVENT_QUEUE_SIZE
+
 static struct veld_event_queue q;
 
 static void setup(void)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     cr_assert_geq(fd, 0);
-    cr_assert_eq(veld_event_queue_init(&q, fd), 0);
+    cr_assert_eq(veld_event_queue_init(&q, SIZE, fd), 0);
 }
 
 static void teardown(void)
@@ -54,7 +56,7 @@ Test(event_queue, gives_back_in_order)
 
 Test(event_queue, full_refuses)
 {
-    for (uint32_t i = 0; i < VELD_EVENT_QUEUE_SIZE; i++)
+    for (uint32_t i = 0; i < SIZE; i++)
         cr_assert(push(VELD_DP_CONFIRMED, i));
     cr_assert_not(push(VELD_DP_CONFIRMED, 0));
     struct veld_dataplane_event ev;
@@ -64,35 +66,43 @@ Test(event_queue, full_refuses)
     cr_assert_not(push(VELD_DP_CONFIRMED, 0));
 }
 
-Test(event_queue, handshakes_leave_room_for_others)
+/* Initiations of the unproved leave room for those whose senders are where they say, and answers. */
+Test(event_queue, the_unproved_leave_room_for_the_proved)
 {
-    for (uint32_t i = 0; i < VELD_EVENT_HANDSHAKES_MAX; i++)
-        cr_assert(push(VELD_DP_HANDSHAKE, i));
-    cr_assert_not(push(VELD_DP_HANDSHAKE, 0));
-    for (uint32_t i = 0; i < VELD_EVENT_QUEUE_SIZE - VELD_EVENT_HANDSHAKES_MAX; i++)
-        cr_assert(push(VELD_DP_CONFIRMED, i));
-    cr_assert_not(push(VELD_DP_CONFIRMED, 0));
-    struct veld_dataplane_event ev;
+    struct veld_dataplane_event initiation = {.type = VELD_DP_HANDSHAKE, .len = 4},
+                                proved = {.type = VELD_DP_HANDSHAKE, .proved = true, .len = 4},
+                                answer = {.type = VELD_DP_HANDSHAKE, .len = 4}, ev;
+    initiation.bytes[0] = proved.bytes[0] = VELD_INITIATION;
+    answer.bytes[0] = VELD_RESPONSE;
+    for (uint32_t i = 0; i < SIZE / 2; i++)
+        cr_assert(veld_event_queue_push(&q, &initiation));
+    cr_assert_not(veld_event_queue_push(&q, &initiation));
+    for (uint32_t i = 0; i < SIZE / 4; i++) {
+        cr_assert(veld_event_queue_push(&q, &proved));
+        cr_assert(veld_event_queue_push(&q, &answer));
+    }
+    cr_assert_not(veld_event_queue_push(&q, &proved));
+    cr_assert_not(veld_event_queue_push(&q, &answer));
     cr_assert(veld_event_queue_pop(&q, &ev));
-    cr_assert(push(VELD_DP_HANDSHAKE, 0), "room of a handshake taken out is handshake room");
+    cr_assert_not(ev.proved);
+    cr_assert_not(veld_event_queue_push(&q, &initiation), "not into the others' half");
 }
 
 /* A peer that does nothing but ping must not keep the others' sessions from being noticed. */
 Test(event_queue, messages_leave_room_for_others)
 {
-    for (uint32_t i = 0; i < VELD_EVENT_MESSAGES_END; i++)
+    for (uint32_t i = 0; i < SIZE / 4 * 3; i++)
         cr_assert(push(VELD_DP_MESSAGE, i));
     cr_assert_not(push(VELD_DP_MESSAGE, 0));
-    for (uint32_t i = VELD_EVENT_MESSAGES_END; i < VELD_EVENT_QUEUE_SIZE; i++)
+    for (uint32_t i = SIZE / 4 * 3; i < SIZE; i++)
         cr_assert(push(VELD_DP_CONFIRMED, i));
     cr_assert_not(push(VELD_DP_CONFIRMED, 0));
 }
 
 Test(event_queue, load_is_told_past_an_eighth)
 {
-    for (uint32_t i = 0; i < VELD_EVENT_HANDSHAKES_MAX / 8; i++)
+    for (uint32_t i = 0; i < SIZE / 8; i++)
         cr_assert(push(VELD_DP_HANDSHAKE, i));
-    cr_assert(push(VELD_DP_MESSAGE, 0));
     cr_assert_not(veld_event_queue_loaded(&q));
     cr_assert(push(VELD_DP_HANDSHAKE, 0));
     cr_assert(veld_event_queue_loaded(&q));

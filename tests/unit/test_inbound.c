@@ -388,6 +388,12 @@ static bool event(struct veld_dataplane_event *ev)
     return veld_event_queue_pop(&p.b->events, ev);
 }
 
+static bool handshake_event(struct veld_dataplane_event *ev)
+{
+    return veld_event_queue_pop(&p.b->handshakes, ev);
+}
+
+/* What they say is control's business; gate.h says which of them come so far. */
 Test(inbound, handshakes_are_handed_over_unread)
 {
     struct veld_dataplane_event ev;
@@ -395,14 +401,30 @@ Test(inbound, handshakes_are_handed_over_unread)
     veld_header_write(datagram, &(struct veld_header){.type = VELD_INITIATION, .index = 5});
     datagram_len = VELD_INITIATION_SIZE;
     give_datagram();
-    cr_assert(event(&ev));
+    cr_assert(handshake_event(&ev));
     cr_assert_eq(ev.type, VELD_DP_HANDSHAKE);
     cr_assert_eq(ev.len, VELD_INITIATION_SIZE);
     cr_assert_arr_eq(ev.bytes, datagram, datagram_len);
     cr_assert_eq(ev.from.port, 1000);
-    for (unsigned i = 0; i < VELD_EVENT_HANDSHAKES_MAX + 10; i++)
+    for (unsigned i = 0; i < VELD_HANDSHAKE_QUEUE_SIZE / 2 + 10; i++)
         give_datagram();
     cr_assert_eq(dropped(p.b, VELD_DROP_CONTROL_QUEUE), 10);
+    cr_assert_not(event(&ev), "the queue of sessions is not theirs");
+}
+
+Test(inbound, handshakes_pass_the_gate)
+{
+    struct veld_dataplane_event ev;
+    static const uint8_t own[32] = {7};
+    struct veld_cookie_checker checker;
+    veld_cookie_checker_init(&checker, own);
+    cr_assert_eq(veld_handshakes_set_cookies(&p.b->tables.handshakes, &checker), 0);
+    memset(datagram, 0x11, sizeof datagram);
+    veld_header_write(datagram, &(struct veld_header){.type = VELD_INITIATION, .index = 5});
+    datagram_len = VELD_INITIATION_SIZE;
+    give_datagram();
+    check_dropped(VELD_DROP_MAC1, 1);
+    cr_assert_not(handshake_event(&ev));
 }
 
 Test(inbound, a_session_is_confirmed_once)

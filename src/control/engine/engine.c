@@ -306,6 +306,11 @@ uint64_t veld_engine_deadline(const struct veld_engine *e)
     return veld_deadlines_first(e->deadlines, &id);
 }
 
+const struct veld_cookie_checker *veld_engine_cookies(const struct veld_engine *e)
+{
+    return &e->checker;
+}
+
 void veld_engine_get_stats(const struct veld_engine *e, struct veld_engine_stats *out)
 {
     *out = e->stats;

@@ -188,6 +188,12 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
 /* Monotonic ns of the earliest timer; UINT64_MAX when none runs. */
 uint64_t veld_engine_deadline(const struct veld_engine *e);
 
+/*
+ * By what the macs of received handshake datagrams are checked, so that others
+ * can check them before; it changes when a cookie reply is made. Belongs to the engine.
+ */
+const struct veld_cookie_checker *veld_engine_cookies(const struct veld_engine *e);
+
 struct veld_engine_stats {
     uint64_t drops[VELD_DROP_COUNT];
     uint64_t initiations_sent, initiations_answered, handshakes_completed;
