@@ -33,6 +33,7 @@
 
 /* In less, one late wake-up of the sender or the receiver decides a trial. */
 #define TRIAL_SECONDS_MIN 0.15
+#define WAIT_SECONDS      2 /* for a receiver to answer */
 
 struct options {
     const char *address, *port;
@@ -96,7 +97,7 @@ static int run_serve(const struct options *o)
 static struct sender *open_sender(const struct options *o)
 {
     struct sender *s = sender_open(o->address, o->port, o->key, o->flows);
-    if (!sender_wait(s, 5))
+    if (!sender_wait(s, WAIT_SECONDS))
         sockets_die("no udp-load serve with this key answers at", o->address, 0);
     return s;
 }

@@ -16,7 +16,9 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool"
-packages_bench="$packages_machines python3 ethtool wireguard-go wireguard-tools"
+# The last line: what Veld is measured beside.
+packages_bench="$packages_machines python3 ethtool
+    wireguard-go wireguard-tools nebula tinc fastd openvpn openssl"
 case $(dpkg --print-architecture 2>/dev/null) in
     amd64) packages_build+=" libipsec-mb-dev android-libboringssl" ;;
 esac

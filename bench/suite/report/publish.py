@@ -1,0 +1,27 @@
+"""Puts the tables between the markers of README.md and docs/PERFORMANCE.md."""
+from . import markdown
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def replace(path, text):
+    """Whatever stands between the markers becomes `text`; True when that changed the file."""
+    before = path.read_text()
+    if before.count(BEGIN) != 1 or before.count(END) != 1 or \
+            before.index(BEGIN) > before.index(END):
+        raise ValueError(f"{path}: needs one {BEGIN} and, after it, one {END}")
+    head, rest = before.split(BEGIN)
+    after = f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{rest.split(END)[1]}"
+    if after != before:
+        path.write_text(after)
+    return after != before
+
+
+def publish(results, root):
+    """The files that changed."""
+    picture = "bench/results/latest.svg"
+    readme = f"![Veld beside its peers]({picture})\n\n{markdown.readme(results)}"
+    performance = f"![Veld beside its peers](../{picture})\n\n{markdown.whole(results)}"
+    return [path for path, text in ((root / "README.md", readme),
+                                    (root / "docs/PERFORMANCE.md", performance))
+            if replace(path, text)]
