@@ -73,8 +73,9 @@ static size_t gather_health(const struct veld_control *c,
         out[n++] = "the state directory cannot be written, so no handshake is started; "
                    "free space with: df -h, or choose another with --state-dir";
     if (!info->udp_segment || !info->udp_gro)
-        out[n++] = "this kernel lacks UDP segmentation offload, so throughput is reduced; "
-                   "Linux 5.12 or later has it: uname -r";
+        out[n++] = "UDP segmentation offload is not in use, so throughput is reduced; it needs "
+                   "Linux 5.12 or later (uname -r), and checksum offload of the interface "
+                   "that the tunnel's datagrams leave by (ethtool -k)";
     return n;
 }
 

@@ -198,6 +198,14 @@ void veld_dataplane_close(struct veld_dataplane *dp)
     veld_rcu_updater_end();
 }
 
+static bool all_segment(const struct veld_dataplane *dp)
+{
+    bool all = true;
+    for (unsigned i = 0; i < dp->n_workers; i++)
+        all &= veld_worker_segments(dp->workers[i]);
+    return all;
+}
+
 void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_dataplane_info *out)
 {
     veld_dataplane_check(dp);
@@ -209,7 +217,7 @@ void veld_dataplane_get_info(const struct veld_dataplane *dp, struct veld_datapl
                                         .engine = veld_dataplane_engine_name(dp->engine.kind),
                                         .engine_features = dp->engine.features,
                                         .offload = dp->tun.offload,
-                                        .udp_segment = veld_worker_segments(dp->workers[0]),
+                                        .udp_segment = all_segment(dp),
                                         .udp_gro = dp->udp.gro,
                                         .steered = dp->udp.steered};
     memcpy(out->interface, dp->tun.name, sizeof out->interface);

@@ -46,7 +46,7 @@ struct veld_io_config {
 };
 
 /* Which socket a send leaves by. */
-enum veld_io_socket { VELD_IO_MAIN, VELD_IO_LANE };
+enum veld_io_socket { VELD_IO_MAIN, VELD_IO_LANE, VELD_IO_SOCKETS };
 
 /* One read of the TUN queue: virtio header, packet. */
 struct veld_tun_read {

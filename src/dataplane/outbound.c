@@ -12,11 +12,17 @@
 #define ROOM_FOR_ONE_READ (72u * 1024)
 #define RUNS_FOR_ONE_READ 64
 
+void veld_outbound_set_offload(struct veld_outbound *out, bool on)
+{
+    for (size_t i = 0; i < VELD_IO_SOCKETS; i++)
+        atomic_store_explicit(&out->segment_offload[i], on, memory_order_relaxed);
+}
+
 int veld_outbound_init(struct veld_outbound *out, struct veld_context *ctx, unsigned mtu)
 {
     memset(out, 0, sizeof *out);
     out->ctx = ctx;
-    out->segment_offload = true;
+    veld_outbound_set_offload(out, true);
     out->arena = aligned_alloc(VELD_CACHE_LINE, VELD_SEND_ARENA_SIZE);
     if (!out->arena)
         return VELD_E_NOMEM;
@@ -74,12 +80,12 @@ static void tell_need_session(struct veld_outbound *out, struct veld_peer *peer)
 static struct veld_run *open_run(struct veld_outbound *out, const struct veld_session *session,
                                  const struct veld_path *path, uint32_t len, uint8_t ecn)
 {
-    if (!out->segment_offload || out->n_runs == out->first_run)
+    if (out->n_runs == out->first_run)
         return NULL;
     struct veld_run *run = &out->runs[out->n_runs - 1];
-    bool fits = run->session == session && run->path == path && run->ecn == ecn &&
-                !run->closed && len <= run->segment && run->segments < VELD_RUN_SEGMENTS &&
-                run->len + len <= VELD_DATAGRAM_MAX;
+    bool fits = out->segment_offload[run->from] && run->session == session &&
+                run->path == path && run->ecn == ecn && !run->closed && len <= run->segment &&
+                run->segments < VELD_RUN_SEGMENTS && run->len + len <= VELD_DATAGRAM_MAX;
     return fits ? run : NULL;
 }
 
@@ -485,10 +491,12 @@ void veld_outbound_sent(struct veld_outbound *out, uint32_t token, int result)
         sent_or_dropped(out, result, run->segments);
         return;
     }
-    if (remedy_of(result, &reason) == SPLIT_AND_STOP_OFFLOAD && out->segment_offload) {
-        out->segment_offload = false;
-        veld_warn("UDP segmentation offload does not work on this interface; "
-                  "sending datagrams one by one, which is slower");
+    if (remedy_of(result, &reason) == SPLIT_AND_STOP_OFFLOAD &&
+        out->segment_offload[run->from]) {
+        out->segment_offload[run->from] = false;
+        veld_warn("worker %u: UDP segmentation offload does not work on the interface it sends "
+                  "by; sending datagrams one by one, which is slower",
+                  out->ctx->thread);
     }
     send_singly(out, run);
 }

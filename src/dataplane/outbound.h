@@ -48,8 +48,9 @@ struct veld_run {
 
 struct veld_outbound {
     struct veld_context *ctx;
-    atomic_bool segment_offload; /* UDP_SEGMENT works on our socket; control reads it too */
-    bool look_again;             /* held packets could leave but for room */
+    /* UDP_SEGMENT works on this socket of ours. Written by the worker; control reads it too. */
+    atomic_bool segment_offload[VELD_IO_SOCKETS];
+    bool look_again; /* held packets could leave but for room */
     uint8_t *arena;
     uint32_t used;
     unsigned in_flight; /* sends not told yet */
@@ -65,6 +66,8 @@ struct veld_outbound {
 VELD_MUST_USE int veld_outbound_init(struct veld_outbound *out, struct veld_context *ctx,
                                      unsigned mtu);
 void veld_outbound_free(struct veld_outbound *out);
+/* Before the start: whether the kernel knows UDP_SEGMENT at all. */
+void veld_outbound_set_offload(struct veld_outbound *out, bool on);
 
 void veld_outbound_begin(struct veld_outbound *out);
 /* Send held packets whose peer has a session now; drop those nobody waits for any more. */

@@ -126,7 +126,7 @@ static int open_parts(struct veld_worker *w, const struct veld_worker_config *cf
         veld_event_queue_init(&w->handshakes, VELD_HANDSHAKE_QUEUE_SIZE, cfg->event_fd) < 0 ||
         veld_outbound_init(&w->outbound, &w->ctx, cfg->mtu) < 0)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for a worker's buffers");
-    w->outbound.segment_offload = cfg->udp_segment;
+    veld_outbound_set_offload(&w->outbound, cfg->udp_segment);
     veld_inbound_init(&w->inbound, &w->ctx, cfg->udp_segments_max);
     struct veld_io_config io = {.tun_fd = cfg->tun_fd,
                                 .udp_fd = cfg->udp_fd,
@@ -245,5 +245,7 @@ const struct veld_counters *veld_worker_counters(const struct veld_worker *w)
 
 bool veld_worker_segments(const struct veld_worker *w)
 {
-    return atomic_load_explicit(&w->outbound.segment_offload, memory_order_relaxed);
+    const atomic_bool *on = w->outbound.segment_offload;
+    return atomic_load_explicit(&on[VELD_IO_MAIN], memory_order_relaxed) &&
+           atomic_load_explicit(&on[VELD_IO_LANE], memory_order_relaxed);
 }

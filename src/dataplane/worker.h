@@ -40,7 +40,7 @@ void veld_worker_close(struct veld_worker *w); /* NULL is allowed */
 struct veld_event_queue *veld_worker_events(struct veld_worker *w);
 struct veld_event_queue *veld_worker_handshakes(struct veld_worker *w);
 const struct veld_counters *veld_worker_counters(const struct veld_worker *w);
-/* UDP_SEGMENT is in use still. */
+/* UDP_SEGMENT is in use still, on all of its sockets. */
 bool veld_worker_segments(const struct veld_worker *w);
 
 #endif

@@ -372,10 +372,39 @@ Test(outbound, eio_stops_segmentation_and_sends_again)
     }
     cr_assert_eq(dropped_in_all(p.a), 0);
     cr_assert_eq(veld_counter_get(&p.a->counters.datagrams_sent), 3);
-    cr_assert_not(p.a->out->segment_offload);
+    cr_assert_not(p.a->out->segment_offload[VELD_IO_MAIN]);
     veld_outbound_begin(p.a->out);
     send_run_of_three();
     cr_assert_eq(p.a->n_sent, 7, "one by one from now on");
+}
+
+/* Each socket by itself: the other one's device may well segment. */
+Test(outbound, eio_on_one_socket_leaves_the_other_alone)
+{
+    struct veld_session *lanes = site_add_session(p.a, A_INDEX + 1, B_INDEX + 1, 2, 1, 2);
+    struct veld_path *path = calloc(1, sizeof *path);
+    *path = *veld_peer_path(site_peer(p.a));
+    path->lane_ports = 2;
+    veld_peer_set_path(site_peer(p.a), path);
+    site_use(p.a, lanes);
+    p.a->ctx.thread = 1;
+    send_run_of_three();
+    cr_assert_eq(p.a->sent[0].from, VELD_IO_LANE);
+    p.a->send_result = -EIO;
+    complete_sends(p.a);
+    cr_assert_eq(p.a->n_sent, 4);
+    for (unsigned i = 1; i < 4; i++)
+        cr_assert_eq(p.a->sent[i].from, VELD_IO_LANE, "again by the socket it left by");
+    p.a->send_result = 0;
+    veld_outbound_begin(p.a->out);
+    send_run_of_three();
+    cr_assert_eq(p.a->n_sent, 7);
+    complete_sends(p.a);
+    p.a->ctx.thread = 0;
+    veld_outbound_begin(p.a->out);
+    send_run_of_three();
+    cr_assert_eq(p.a->n_sent, 8, "the main socket sends runs as before");
+    cr_assert_eq(p.a->sent[7].from, VELD_IO_MAIN);
 }
 
 Test(outbound, a_path_mtu_splits_only_this_run)
@@ -385,7 +414,7 @@ Test(outbound, a_path_mtu_splits_only_this_run)
     complete_sends(p.a);
     cr_assert_eq(p.a->n_sent, 4);
     cr_assert_eq(veld_counter_get(&p.a->counters.datagrams_sent), 3);
-    cr_assert(p.a->out->segment_offload);
+    cr_assert(p.a->out->segment_offload[VELD_IO_MAIN]);
 }
 
 Test(outbound, full_and_refused_are_counted)
