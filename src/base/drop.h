@@ -39,6 +39,7 @@
     X(NO_ROUTE, "no_route", "no peer has this destination")                                    \
     X(LOOP, "routing_loop", "our own datagram to a peer whose endpoint is inside the tunnel")  \
     X(NO_ENDPOINT, "no_endpoint", "the peer's address is not known yet")                       \
+    X(TOO_BIG, "too_big", "larger than the path takes, and not to be fragmented")              \
     X(HOLD_FULL, "hold_full", "more packets waited for a session than are kept")               \
     X(HOLD_TIMEOUT, "hold_timeout", "waited too long for a session")                           \
     X(NO_BUFFER, "no_buffer", "all send buffers are in flight")                                \

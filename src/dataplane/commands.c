@@ -1,6 +1,8 @@
 /* The commands of dataplane.h that change what workers read: peers, routes, sessions. */
 #include "dataplane/state.h"
 
+#include "wire/path_size.h"
+
 #include <stdlib.h>
 
 static void wake_all(struct veld_dataplane *dp)
@@ -67,6 +69,7 @@ int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
         return rc;
     }
     path->endpoint = *ep;
+    path->mtu = veld_path_base(ep->ip.family);
     memcpy(&path->to, &sa, path->to_len);
     veld_peer_set_path(peer, path);
     return 0;

@@ -2,14 +2,16 @@
 
 #include "base/log.h"
 #include "dataplane/ecn.h"
+#include "dataplane/fragment.h"
+#include "dataplane/super_headers.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 
-/* A TUN read of 64 KiB in datagrams of at least 1280 bytes: 54 of them. */
-#define ROOM_FOR_ONE_READ (72u * 1024)
+/* A TUN read of 64 KiB in segments of 1200 bytes, each with 100 of headers and 32 of ours. */
+#define ROOM_FOR_ONE_READ (76u * 1024)
 #define RUNS_FOR_ONE_READ 64
 
 void veld_outbound_set_offload(struct veld_outbound *out, bool on)
@@ -24,7 +26,8 @@ int veld_outbound_init(struct veld_outbound *out, struct veld_context *ctx, unsi
     out->ctx = ctx;
     veld_outbound_set_offload(out, true);
     out->arena = aligned_alloc(VELD_CACHE_LINE, VELD_SEND_ARENA_SIZE);
-    if (!out->arena)
+    out->whole = malloc(VELD_MTU_MAX);
+    if (!out->arena || !out->whole)
         return VELD_E_NOMEM;
     return veld_hold_init(&out->hold, mtu);
 }
@@ -32,7 +35,8 @@ int veld_outbound_init(struct veld_outbound *out, struct veld_context *ctx, unsi
 void veld_outbound_free(struct veld_outbound *out)
 {
     free(out->arena);
-    out->arena = NULL;
+    free(out->whole);
+    out->arena = out->whole = NULL;
     veld_hold_free(&out->hold);
 }
 
@@ -164,6 +168,76 @@ static void segment_add(struct veld_outbound *out, struct veld_session *session,
     out->n_segments++;
 }
 
+/* ---- One packet, whole or super, into a batch ---- */
+
+/* Its segments are too large and it may be fragmented: do that, each by itself. */
+static void send_fragments(struct veld_outbound *out, struct veld_session *session,
+                           const struct veld_path *path, const struct veld_super *s)
+{
+    for (size_t i = 0; i < veld_super_segments(s); i++) {
+        struct veld_fragments f;
+        size_t len = veld_super_segment_len(s, i);
+        if (len > VELD_MTU_MAX) {
+            drop(out, VELD_DROP_OVERSIZED, 1);
+            continue;
+        }
+        if (veld_super_segment_write(s, i, out->whole) & VELD_FLAG_PARTIAL_CSUM)
+            veld_csum_complete(out->whole, len, s->l4_offset, veld_l4_csum_offset(s->l4));
+        if (veld_fragments_plan(&f, out->whole, len, path->mtu, ++out->fragment_id) < 0) {
+            drop(out, VELD_DROP_TOO_BIG, 1);
+            continue;
+        }
+        for (uint32_t k = 0; k < f.n; k++) {
+            uint8_t *room = segment_room(out, veld_fragment_len(&f, k));
+            if (!room)
+                break;
+            veld_fragment_write(&f, k, room);
+            segment_add(out, session, path, veld_fragment_len(&f, k), 0);
+        }
+    }
+}
+
+/*
+ * Larger than its path is known to take. True when it is to be sent as it is now,
+ * segment by segment; else it has been seen to.
+ */
+static bool fit(struct veld_outbound *out, struct veld_session *session,
+                const struct veld_path *path, struct veld_super *s)
+{
+    size_t n = veld_super_segments(s), len = veld_super_segment_len(s, 0);
+    if (veld_super_lower(s, path->mtu)) {
+        veld_counter_add(&out->ctx->stats->packets_from_tun, veld_super_segments(s) - n);
+        return true;
+    }
+    if (veld_fragment_allowed(s->packet, len)) {
+        send_fragments(out, session, path, s);
+        return false;
+    }
+    if (!path->mtu_known) /* it may pass, and what its sender is told now is kept for minutes */
+        return true;
+    drop(out, VELD_DROP_TOO_BIG, n);
+    bool v6 = s->inner.src.family == 6;
+    veld_too_big_tell(&out->too_big, out->ctx, s,
+                      v6 ? VELD_MAX(path->mtu, VELD_IPV6_MIN_MTU) : path->mtu);
+    return false;
+}
+
+static void send_packet(struct veld_outbound *out, struct veld_session *session,
+                        const struct veld_path *path, struct veld_super *s)
+{
+    if (veld_super_segment_len(s, 0) > path->mtu && !fit(out, session, path, s))
+        return;
+    size_t n = veld_super_segments(s);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = veld_super_segment_len(s, i);
+        uint8_t *room = segment_room(out, len);
+        if (!room)
+            continue;
+        uint8_t flags = veld_super_segment_write(s, i, room);
+        segment_add(out, session, path, len, flags);
+    }
+}
+
 /* ---- Packets that wait ---- */
 
 static void hold_packet(struct veld_outbound *out, struct veld_peer *peer,
@@ -205,11 +279,9 @@ static enum veld_hold_verdict look_at(void *ctx, const struct veld_held *held)
         out->look_again = true;
         return VELD_HOLD_KEEP;
     }
-    uint8_t *room = segment_room(out, held->len);
-    if (room) {
-        memcpy(room, held->packet, held->len);
-        segment_add(out, session, path, held->len, held->flags);
-    }
+    struct veld_super s;
+    if (veld_super_reparse(held->packet, held->len, held->flags, &s) == 0)
+        send_packet(out, session, path, &s);
     /* This need is met; without this a need told while `use` ran would never be told again. */
     atomic_store_explicit(&peer->need_told, false, memory_order_relaxed);
     return VELD_HOLD_RELEASE;
@@ -227,19 +299,6 @@ static struct veld_peer *peer_of(const struct veld_outbound *out, const struct v
 {
     const struct veld_tables *t = out->ctx->tables;
     return veld_peers_find(&t->peers, veld_routes_find(veld_tables_routes(t), dst));
-}
-
-static void send_packet(struct veld_outbound *out, struct veld_session *session,
-                        const struct veld_path *path, const struct veld_super *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t len = veld_super_segment_len(s, i);
-        uint8_t *room = segment_room(out, len);
-        if (!room)
-            continue;
-        uint8_t flags = veld_super_segment_write(s, i, room);
-        segment_add(out, session, path, len, flags);
-    }
 }
 
 /* Our own datagram: sealing it again would never end. */
@@ -300,7 +359,7 @@ void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t
         drop(out, VELD_DROP_NO_ENDPOINT, n);
         return;
     }
-    send_packet(out, session, path, &s, n);
+    send_packet(out, session, path, &s);
 }
 
 /* ---- Sealing and sending a batch ---- */

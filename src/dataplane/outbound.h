@@ -11,6 +11,9 @@
  *    session that stand together in a batch have consecutive counters, so that
  *    VELD_FLAG_CONTINUES means what it says;
  *  - the arena is reused only when every send out of it has been told;
+ *  - no datagram is larger than its path takes, once that is known: TCP is cut
+ *    smaller, what may be fragmented is, and the sender of anything else is told
+ *    (too_big.h);
  *  - every packet given is sent, held, or dropped and counted.
  *
  * Order of calls, each turn: begin, look when control changed something,
@@ -23,6 +26,7 @@
 #include "dataplane/context.h"
 #include "dataplane/hold.h"
 #include "dataplane/super.h"
+#include "dataplane/too_big.h"
 
 #define VELD_SEND_ARENA_SIZE (384u * 1024)
 #define VELD_RUNS_MAX        256
@@ -60,6 +64,9 @@ struct veld_outbound {
     struct veld_run runs[VELD_RUNS_MAX];
     struct veld_aead_job jobs[VELD_AEAD_BATCH_MAX];
     struct veld_hold hold;
+    struct veld_too_big too_big;
+    uint32_t fragment_id; /* of IPv6 fragments: the last used */
+    uint8_t *whole;       /* VELD_MTU_MAX: a packet about to be fragmented */
 };
 
 /* `mtu` bounds what is held. */

@@ -25,6 +25,8 @@ struct veld_path {
     socklen_t to_len;
     /* Bit w: worker w may leave by its own port for lanes above 0; the peer has answered it. */
     uint64_t lane_ports;
+    uint16_t mtu;   /* inner packets that pass */
+    bool mtu_known; /* and nothing larger does: senders may be told so */
 };
 
 /* What one thread saw of a peer: one cache line, that thread its only writer. */

@@ -66,6 +66,8 @@ struct veld_super {
     uint16_t header_len; /* IP and L4 headers, repeated in every segment; PLAIN: 0 */
     uint16_t gso_size;   /* L4 payload bytes a segment; PLAIN: 0 */
     struct veld_inner inner;
+    enum veld_super_kind l4; /* what header there is at l4_offset; PLAIN: none was found */
+    uint16_t l4_offset;
     /* the rest is the splitter's own */
     struct veld_super_headers headers;
     uint16_t complete_start, complete_offset; /* PLAIN: a checksum to complete; 0, 0: none */
@@ -79,6 +81,18 @@ struct veld_super {
  */
 VELD_MUST_USE int veld_super_parse(const struct virtio_net_hdr *vh, const uint8_t *packet,
                                    size_t len, struct veld_super *out);
+
+/* The same for a segment written earlier, with its flags: it is PLAIN. VELD_E_FORMAT. */
+VELD_MUST_USE int veld_super_reparse(const uint8_t *packet, size_t len, uint8_t flags,
+                                     struct veld_super *out);
+
+/*
+ * Make the segments of a TCP packet at most `mtu` long, cutting a PLAIN one into
+ * segments too. TCP is a stream: its segments need not be what the sender made
+ * them, as long as their checksums are still to be made. False, and nothing is
+ * changed, for everything else and when the headers leave too little room.
+ */
+VELD_MUST_USE bool veld_super_lower(struct veld_super *s, size_t mtu);
 
 /* Number of segments: 1 when PLAIN. */
 size_t veld_super_segments(const struct veld_super *s);

@@ -28,6 +28,13 @@ uint16_t veld_csum_fold(uint64_t sum)
     return (uint16_t)sum;
 }
 
+void veld_csum_complete(uint8_t *packet, size_t len, size_t start, size_t offset)
+{
+    uint16_t csum = ~veld_csum_fold(veld_csum_add(packet + start, len - start));
+    /* 0 means "no checksum" in UDP, and equals 0xffff elsewhere. */
+    veld_store_be16(packet + start + offset, csum ? csum : 0xffff);
+}
+
 uint16_t veld_csum_update(uint16_t csum, uint16_t before, uint16_t after)
 {
     return ~veld_csum_fold((uint64_t)(uint16_t)~csum + (uint16_t)~before + after);

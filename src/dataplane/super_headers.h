@@ -59,6 +59,11 @@ void veld_headers_patch(const struct veld_super_headers *h, uint8_t *headers, ui
 /* The internet checksum's sum of 16-bit words, an odd last byte padded; and its folding (RFC 1071). */
 uint64_t veld_csum_add(const uint8_t *p, size_t len);
 uint16_t veld_csum_fold(uint64_t sum);
+/*
+ * Complete the checksum at `start` + `offset` of a packet of `len` bytes, which
+ * holds the pseudo-header's sum and covers all from `start` on.
+ */
+void veld_csum_complete(uint8_t *packet, size_t len, size_t start, size_t offset);
 /* A header's checksum after one of its 16-bit words has changed (RFC 1624, equation 3). */
 uint16_t veld_csum_update(uint16_t csum, uint16_t before, uint16_t after);
 

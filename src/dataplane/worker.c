@@ -39,7 +39,11 @@ static void on_sent(void *ctx, uint32_t token, int result)
 
 static void on_written(void *ctx, uint32_t token, int result)
 {
-    veld_inbound_written(&((struct veld_worker *)ctx)->inbound, token, result);
+    struct veld_worker *w = ctx;
+    if (token & VELD_TOO_BIG_TOKEN)
+        veld_too_big_written(&w->outbound.too_big, &w->ctx, token, result);
+    else
+        veld_inbound_written(&w->inbound, token, result);
 }
 
 static_assert(VELD_RUNS_MAX <= VELD_IO_SENDS_MAX && VELD_JOINS_MAX <= VELD_IO_WRITES_MAX,

@@ -153,8 +153,12 @@ static inline void complete_writes(struct site *s, int result)
         if (s->written[i].told)
             continue;
         s->written[i].told = true;
-        veld_inbound_written(s->in, s->written[i].token,
-                             result < 0 ? result : (int)s->written[i].len);
+        uint32_t token = s->written[i].token;
+        int told = result < 0 ? result : (int)s->written[i].len;
+        if (token & VELD_TOO_BIG_TOKEN)
+            veld_too_big_written(&s->out->too_big, &s->ctx, token, told);
+        else
+            veld_inbound_written(s->in, token, told);
     }
 }
 
@@ -236,6 +240,7 @@ static inline void site_set_path(struct site *s, const char *endpoint)
     cr_assert_eq(veld_endpoint_parse(endpoint, &path->endpoint), 0);
     cr_assert_eq(veld_endpoint_to_sockaddr(&path->endpoint, AF_INET, &sa, &path->to_len), 0);
     memcpy(&path->to, &sa, path->to_len);
+    path->mtu = UINT16_MAX;
     veld_peer_set_path(site_peer(s), path);
 }
 
