@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/clock.h"
 #include "dataplane/ecn.h"
+#include "dataplane/mss.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -258,6 +259,22 @@ static void write_packet(struct veld_inbound *in, const struct veld_incoming *m,
     in->join_next = m->counter + 1;
 }
 
+/* A SYN from the peer says how large the segments sent to it may be: not larger than our path takes. */
+static void clamp_mss(const struct veld_incoming *m, const struct veld_aead_job *job,
+                      const struct veld_inner *inner)
+{
+    uint16_t at;
+    if (m->flags & VELD_FLAG_SEGMENT ||
+        veld_l4_locate(job->data, job->len, inner, &at) != VELD_SUPER_TCP ||
+        !veld_tcp_is_syn(job->data + at))
+        return;
+    const struct veld_path *path = veld_peer_path(m->session->peer);
+    if (path && path->mtu_known)
+        veld_mss_clamp(job->data + at, job->len - at, inner->src.family, path->mtu,
+                       m->flags & VELD_FLAG_PARTIAL_CSUM ? VELD_TCP_CSUM_PARTIAL
+                                                         : VELD_TCP_CSUM_COMPLETE);
+}
+
 static void take_packet(struct veld_inbound *in, const struct veld_incoming *m,
                         const struct veld_aead_job *job, struct veld_activity_line *line)
 {
@@ -277,6 +294,7 @@ static void take_packet(struct veld_inbound *in, const struct veld_incoming *m,
     veld_counter_set(&line->last_received_data_ns, in->ctx->now_ns);
     veld_counter_add(&line->received_bytes, job->len);
     veld_counter_add(&line->received_packets, 1);
+    clamp_mss(m, job, &inner);
     write_packet(in, m, job, &inner);
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "dataplane/ecn.h"
 #include "dataplane/fragment.h"
+#include "dataplane/mss.h"
 #include "dataplane/super_headers.h"
 
 #include <assert.h>
@@ -222,6 +223,15 @@ static bool fit(struct veld_outbound *out, struct veld_session *session,
     return false;
 }
 
+/* A SYN in its room: neither side shall send segments that the path does not take. */
+static void clamp_mss(const struct veld_path *path, const struct veld_super *s, uint8_t *room)
+{
+    if (s->l4 == VELD_SUPER_TCP && path->mtu_known && veld_tcp_is_syn(room + s->l4_offset))
+        veld_mss_clamp(room + s->l4_offset, s->len - s->l4_offset, s->inner.src.family,
+                       path->mtu,
+                       s->partial_csum ? VELD_TCP_CSUM_PARTIAL : VELD_TCP_CSUM_COMPLETE);
+}
+
 static void send_packet(struct veld_outbound *out, struct veld_session *session,
                         const struct veld_path *path, struct veld_super *s)
 {
@@ -234,6 +244,8 @@ static void send_packet(struct veld_outbound *out, struct veld_session *session,
         if (!room)
             continue;
         uint8_t flags = veld_super_segment_write(s, i, room);
+        if (s->kind == VELD_SUPER_PLAIN)
+            clamp_mss(path, s, room);
         segment_add(out, session, path, len, flags);
     }
 }

@@ -261,3 +261,63 @@ Test(outbound_size, packets_that_waited_are_seen_to_as_well)
     check_sizes(PATH);
     cr_assert_eq(p.a->sent[0].bytes[1] & VELD_FLAG_PARTIAL_CSUM, VELD_FLAG_PARTIAL_CSUM);
 }
+
+/* ---- MSS ---- */
+
+static void give_syn(int family, uint8_t flags, bool partial)
+{
+    struct shape shape = {.family = family,
+                          .proto = IPPROTO_TCP,
+                          .tcp_options = 4,
+                          .tcp_flags = flags,
+                          .gso_size = 9000};
+    make_packet(&packet, &shape);
+    memcpy(packet.b + packet.l4 + 20, (uint8_t[]){2, 4, 1380 >> 8, 1380 & 0xff}, 4);
+    if (!partial) {
+        veld_store_be16(packet.b + packet.l4 + 16,
+                        (uint16_t)~ref_sum(packet.b + packet.l4, packet.len - packet.l4, 0));
+        packet.vh = (struct virtio_net_hdr){0};
+    }
+    give_tun(p.a, &packet.vh, packet.b, packet.len);
+    veld_outbound_flush(p.a->out);
+}
+
+static void check_arrived(unsigned mss, bool partial)
+{
+    carry(p.a, p.b, A_ENDPOINT);
+    cr_assert_eq(p.b->n_written, 1);
+    uint8_t *b = p.b->written[0].bytes + sizeof(struct virtio_net_hdr);
+    cr_assert_eq(veld_load_be16(b + packet.l4 + 22), mss);
+    uint16_t sum = ref_sum(b + packet.l4, 24, ref_pseudo(&packet, 24));
+    cr_assert_eq(partial || sum == 0xffff, true);
+    if (partial)
+        cr_assert_arr_eq(b + packet.l4 + 16, packet.b + packet.l4 + 16, 2);
+    complete_sends(p.a);
+    complete_writes(p.b, 0);
+    forget(p.a);
+    forget(p.b);
+    veld_outbound_begin(p.a->out);
+}
+
+Test(outbound_size, mss_is_lowered_on_both_sides)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        int family = i & 1 ? 4 : 6;
+        bool partial = i & 2;
+        uint8_t flags = i & 4 ? 0x12 : 0x02;
+        bool out = i & 8;
+        unsigned mss = PATH - (family == 4 ? 40 : 60);
+        set_mtu(p.a, PATH, out);
+        set_mtu(p.b, PATH, !out);
+        give_syn(family, flags, partial);
+        check_arrived(mss, partial);
+    }
+    set_mtu(p.a, PATH, false);
+    set_mtu(p.b, PATH, false);
+    give_syn(4, 0x02, true);
+    check_arrived(1380, true);
+    set_mtu(p.a, PATH, true);
+    set_mtu(p.b, PATH, true);
+    give_syn(4, 0x10, false); /* no SYN: whatever its options say */
+    check_arrived(1380, false);
+}
