@@ -164,6 +164,7 @@ static int open_engine(struct veld_control *c, struct veld_diag *diag)
         .identity = c->identity,
         .lanes = (uint8_t)info.lanes,
         .max_peers = (uint32_t)(c->config->n_peers ? c->config->n_peers : 1),
+        .mtu = (uint16_t)c->config->mtu,
         .random = random_bytes,
     };
     memcpy(cfg.psk, c->config->psk, sizeof cfg.psk);

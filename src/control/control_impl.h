@@ -86,6 +86,7 @@ struct veld_control {
     size_t n_to_call;
 
     uint64_t cookies_made_ns;      /* of the secret that workers have; 0: none made yet */
+    struct veld_event refused;     /* TOO_BIG: a probe of the step under way; else none */
     uint64_t unsaved_timestamp_ns; /* a floor that could not be made durable; 0: none */
     guint save_source;             /* 0: nothing to save */
     GSource *timer;

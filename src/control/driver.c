@@ -185,6 +185,36 @@ static void bad_key(struct veld_control *c, const struct veld_action *a)
                      veld_control_peer_name(c, a->peer, name));
 }
 
+/* One datagram a size, the smallest first; what our own kernel refuses is an answer too. */
+static void probe(struct veld_control *c, const struct veld_action *a)
+{
+    for (unsigned i = 0; i < a->probes.n; i++) {
+        uint8_t bytes[VELD_MESSAGE_MAX];
+        uint16_t size = a->probes.size[i];
+        const struct veld_message m = {.type = VELD_MSG_PROBE, .id = a->probe_id, .size = size};
+        size_t len = veld_message_write(bytes, &m);
+        int rc = veld_dataplane_send_probe(c->dataplane, a->index, bytes, len, size);
+        if (rc == VELD_E_LIMIT) { /* and all that are larger */
+            c->refused =
+                (struct veld_event){.type = VELD_EV_TOO_BIG, .peer = a->peer, .len = size};
+            return;
+        }
+        if (rc < 0 && rc != VELD_E_FULL)
+            veld_debug("cannot send a probe of %u bytes: %s", size, veld_strerror(rc));
+    }
+}
+
+static void set_mtu(struct veld_control *c, const struct veld_action *a)
+{
+    struct veld_path_size size = {.mtu = a->mtu, .known = a->mtu_known};
+    char name[64];
+    int rc = veld_dataplane_peer_set_mtu(c->dataplane, a->peer, size);
+    if (rc < 0)
+        veld_debug("cannot set a path's MTU: %s", veld_strerror(rc));
+    veld_debug("%s: packets of %u bytes pass%s", veld_control_peer_name(c, a->peer, name),
+               size.mtu, size.known ? "" : ", as far as is known");
+}
+
 static const char *const action_names[] = {
     [VELD_ACT_PERSIST_TIMESTAMP] = "persist timestamp",
     [VELD_ACT_SEND] = "send handshake",
@@ -196,6 +226,8 @@ static const char *const action_names[] = {
     [VELD_ACT_GAVE_UP] = "give up",
     [VELD_ACT_BAD_KEY] = "give up a key",
     [VELD_ACT_PONG] = "pong",
+    [VELD_ACT_PROBE] = "probe",
+    [VELD_ACT_SET_MTU] = "set path MTU",
 };
 
 static void carry_out(struct veld_control *c, const struct veld_action *a)
@@ -214,6 +246,8 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
     case VELD_ACT_GAVE_UP: gave_up(c, a); break;
     case VELD_ACT_BAD_KEY: bad_key(c, a); break;
     case VELD_ACT_PONG: veld_pings_on_pong(c, a); break;
+    case VELD_ACT_PROBE: probe(c, a); break;
+    case VELD_ACT_SET_MTU: set_mtu(c, a); break;
     }
 }
 
@@ -240,7 +274,7 @@ static void share_cookies(struct veld_control *c)
         c->cookies_made_ns = checker->secret_made_ns;
 }
 
-static int step(struct veld_control *c, const struct veld_event *ev)
+static int one_step(struct veld_control *c, const struct veld_event *ev)
 {
     struct veld_now now = veld_clock_now();
     struct veld_actions actions;
@@ -249,6 +283,18 @@ static int step(struct veld_control *c, const struct veld_event *ev)
     for (size_t i = 0; i < actions.n; i++)
         carry_out(c, &actions.a[i]);
     veld_actions_wipe(&actions);
+    return rc;
+}
+
+static int step(struct veld_control *c, const struct veld_event *ev)
+{
+    int rc = one_step(c, ev);
+    /* Ends: each refusal is of a smaller size than the one before. */
+    while (c->refused.type == VELD_EV_TOO_BIG) {
+        struct veld_event refused = c->refused;
+        c->refused = (struct veld_event){0};
+        one_step(c, &refused);
+    }
     return rc;
 }
 
@@ -279,6 +325,7 @@ static enum veld_event_type engine_event(enum veld_dataplane_event_type type)
     case VELD_DP_REKEY_DUE: return VELD_EV_REKEY_DUE;
     case VELD_DP_MOVED: return VELD_EV_MOVED;
     case VELD_DP_MESSAGE: return VELD_EV_MESSAGE;
+    case VELD_DP_TOO_BIG: return VELD_EV_TOO_BIG;
     }
     g_assert_not_reached();
 }

@@ -93,6 +93,26 @@ int veld_dataplane_peer_set_lane_ports(struct veld_dataplane *dp, uint32_t id, u
     return 0;
 }
 
+int veld_dataplane_peer_set_mtu(struct veld_dataplane *dp, uint32_t id,
+                                struct veld_path_size size)
+{
+    veld_dataplane_check(dp);
+    struct veld_peer *peer = veld_peers_get(&dp->tables.peers, id);
+    const struct veld_path *old = peer ? veld_peer_path(peer) : NULL;
+    if (!old)
+        return VELD_E_NOENT;
+    if (old->mtu == size.mtu && old->mtu_known == size.known)
+        return 0;
+    struct veld_path *path = malloc(sizeof *path);
+    if (!path)
+        return VELD_E_NOMEM;
+    *path = *old;
+    path->mtu = size.mtu;
+    path->mtu_known = size.known;
+    veld_peer_set_path(peer, path);
+    return 0;
+}
+
 int veld_dataplane_peer_lane_use(const struct veld_dataplane *dp, uint32_t id,
                                  uint64_t since_ns, struct veld_lane_use *out)
 {

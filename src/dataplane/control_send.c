@@ -20,6 +20,8 @@ static int send_by(struct veld_dataplane *dp, int fd, const struct veld_endpoint
         veld_counter_add(&dp->counters.datagrams_sent, 1);
         return 0;
     }
+    if (errno == EMSGSIZE)
+        return VELD_E_LIMIT; /* only probes are as large, and that is an answer */
     bool full = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
     veld_drop_count(&dp->counters, full ? VELD_DROP_UDP_FULL : VELD_DROP_UDP_ERROR, 1);
     return full ? VELD_E_FULL : VELD_E_IO;
@@ -38,11 +40,17 @@ int veld_dataplane_send_datagram(struct veld_dataplane *dp, const struct veld_en
     return send_by(dp, dp->udp.fds[0], to, datagram, len);
 }
 
-/* Seal and send on `lane`, by `fd`; len 0 is a keepalive. */
+/* What is to be sealed: `len` bytes, 0 a keepalive, and zeros up to `size`. */
+struct padded {
+    const uint8_t *message;
+    size_t len, size;
+};
+
+/* Seal and send on `lane`, by `fd`. */
 static int send_sealed(struct veld_dataplane *dp, struct veld_session *s, unsigned lane, int fd,
-                       const struct veld_endpoint *to, const uint8_t *message, size_t len)
+                       const struct veld_endpoint *to, struct padded m)
 {
-    if (len > VELD_MESSAGE_MAX)
+    if (m.len > m.size || m.size > VELD_MTU_MAX)
         return VELD_E_RANGE;
     const struct veld_path *path = veld_peer_path(s->peer);
     if (!to && !path)
@@ -51,23 +59,24 @@ static int send_sealed(struct veld_dataplane *dp, struct veld_session *s, unsign
     if (veld_session_expired(s, now) || !veld_session_reserve(&s->lanes[lane], 1, &counter))
         return VELD_E_STATE;
 
-    uint8_t datagram[VELD_DATA_OVERHEAD + VELD_MESSAGE_MAX];
+    uint8_t datagram[VELD_DATA_OVERHEAD + VELD_MTU_MAX];
     struct veld_header h = {.type = VELD_DATA,
-                            .flags = len ? VELD_FLAG_CONTROL : 0,
+                            .flags = m.size ? VELD_FLAG_CONTROL : 0,
                             .lane = (uint8_t)lane,
                             .index = s->remote_index,
                             .counter = counter};
     veld_header_write(datagram, &h);
-    if (len)
-        memcpy(datagram + VELD_HEADER_SIZE, message, len);
+    if (m.len)
+        memcpy(datagram + VELD_HEADER_SIZE, m.message, m.len);
+    memset(datagram + VELD_HEADER_SIZE + m.len, 0, m.size - m.len);
     struct veld_aead_job job = {.key = s->lanes[lane].send_key,
                                 .ad = datagram,
                                 .ad_len = VELD_HEADER_SIZE,
                                 .data = datagram + VELD_HEADER_SIZE,
-                                .len = (uint32_t)len};
+                                .len = (uint32_t)m.size};
     veld_aead_nonce(job.nonce, counter);
     dp->aead->seal(dp->aead_ctx, &job, 1);
-    int rc = send_by(dp, fd, to ? to : &path->endpoint, datagram, len + VELD_DATA_OVERHEAD);
+    int rc = send_by(dp, fd, to ? to : &path->endpoint, datagram, m.size + VELD_DATA_OVERHEAD);
     if (rc == 0 && lane == 0) /* the line tells when lane 0 was last used */
         veld_counter_set(&s->peer->activity[dp->n_workers].last_sent_ns, now);
     return rc;
@@ -79,21 +88,36 @@ int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_t local_index,
 {
     veld_dataplane_check(dp);
     struct veld_session *s = veld_index_find(&dp->tables.index, local_index);
-    return s ? send_sealed(dp, s, 0, dp->udp.fds[0], to, message, len) : VELD_E_NOENT;
+    if (len > VELD_MESSAGE_MAX)
+        return VELD_E_RANGE;
+    return s ? send_sealed(dp, s, 0, dp->udp.fds[0], to, (struct padded){message, len, len})
+             : VELD_E_NOENT;
+}
+
+int veld_dataplane_send_probe(struct veld_dataplane *dp, uint32_t local_index,
+                              const uint8_t *message, size_t len, size_t size)
+{
+    veld_dataplane_check(dp);
+    struct veld_session *s = veld_index_find(&dp->tables.index, local_index);
+    return s ? send_sealed(dp, s, 0, dp->udp.fds[0], NULL, (struct padded){message, len, size})
+             : VELD_E_NOENT;
 }
 
 int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer, unsigned worker,
                                 const uint8_t *message, size_t len)
 {
     veld_dataplane_check(dp);
+    struct padded m = {message, len, len};
     const struct veld_peer *p = veld_peers_get(&dp->tables.peers, peer);
     struct veld_session *s = p ? atomic_load_explicit(&p->tx, memory_order_relaxed) : NULL;
     if (!s)
         return VELD_E_NOENT;
+    if (len > VELD_MESSAGE_MAX)
+        return VELD_E_RANGE;
     if (worker == 0)
-        return send_sealed(dp, s, 0, dp->udp.fds[0], NULL, message, len);
+        return send_sealed(dp, s, 0, dp->udp.fds[0], NULL, m);
     unsigned lane = worker % s->n_lanes;
     if (worker >= dp->n_workers || lane == 0 || dp->udp.lane_fds[worker] < 0)
         return VELD_E_UNSUPPORTED;
-    return send_sealed(dp, s, lane, dp->udp.lane_fds[worker], NULL, message, len);
+    return send_sealed(dp, s, lane, dp->udp.lane_fds[worker], NULL, m);
 }

@@ -120,6 +120,15 @@ struct veld_lane_use {
 VELD_MUST_USE int veld_dataplane_peer_lane_use(const struct veld_dataplane *dp, uint32_t id,
                                                uint64_t since_ns, struct veld_lane_use *out);
 
+/* What a path carries, in inner bytes. */
+struct veld_path_size {
+    uint16_t mtu; /* passes */
+    bool known;   /* and nothing larger does: senders are told so */
+};
+/* Of the path to the peer's endpoint; a new endpoint's begins with what any path carries. VELD_E_NOENT. */
+VELD_MUST_USE int veld_dataplane_peer_set_mtu(struct veld_dataplane *dp, uint32_t id,
+                                              struct veld_path_size size);
+
 /* ---- Routes: longest prefix wins, for destinations out and sources in. ---- */
 
 struct veld_route {
@@ -172,6 +181,14 @@ VELD_MUST_USE int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_
                                               unsigned worker, const uint8_t *message,
                                               size_t len);
 
+/*
+ * A control message, padded with zeros to `size` (len..VELD_MTU_MAX) bytes, on
+ * lane 0, to the peer's endpoint. VELD_E_LIMIT when the interface it would leave by takes
+ * nothing of that size.
+ */
+VELD_MUST_USE int veld_dataplane_send_probe(struct veld_dataplane *dp, uint32_t local_index,
+                                            const uint8_t *message, size_t len, size_t size);
+
 /* ---- What workers saw of a peer, for the timers. Monotonic ns, 0 never; sums over workers. ---- */
 
 struct veld_activity {
@@ -210,6 +227,7 @@ enum veld_dataplane_event_type {
     VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
     VELD_DP_MOVED, /* highest counter so far on lane 0 came from an address that is not the peer's endpoint */
     VELD_DP_MESSAGE, /* an authenticated control message; may not be well-formed */
+    VELD_DP_TOO_BIG, /* the kernel refused to send `peer` an inner packet of `len` bytes: the interface takes less */
 };
 
 struct veld_dataplane_event {
@@ -220,7 +238,7 @@ struct veld_dataplane_event {
         from;        /* HANDSHAKE, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
     bool under_load; /* HANDSHAKE: too many come, so initiators are asked for a cookie */
     bool proved;     /* HANDSHAKE under load: by its mac2 the sender is where it says */
-    uint16_t len;
+    uint16_t len;    /* of a MESSAGE, also of one longer than `bytes` */
     uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, MESSAGE */
 };
 

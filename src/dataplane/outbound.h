@@ -42,6 +42,7 @@ struct veld_run {
     struct sockaddr_in6 to; /* a copy: the path may be gone when the send is told */
     struct veld_session *session;
     const struct veld_path *path; /* both: within the turn only */
+    struct veld_peer_ref peer;
     enum veld_io_socket from;
     uint32_t len;
     uint16_t segment; /* datagram length: of all but the last */
@@ -65,8 +66,9 @@ struct veld_outbound {
     struct veld_aead_job jobs[VELD_AEAD_BATCH_MAX];
     struct veld_hold hold;
     struct veld_too_big too_big;
-    uint32_t fragment_id; /* of IPv6 fragments: the last used */
-    uint8_t *whole;       /* VELD_MTU_MAX: a packet about to be fragmented */
+    uint64_t refused_told_ns; /* when TOO_BIG was last told */
+    uint32_t fragment_id;     /* of IPv6 fragments: the last used */
+    uint8_t *whole;           /* VELD_MTU_MAX: a packet about to be fragmented */
 };
 
 /* `mtu` bounds what is held. */

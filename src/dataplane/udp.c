@@ -30,11 +30,12 @@ static void set_buffers(int fd)
     set_send_buffer(fd);
 }
 
-static void allow_fragments(int fd, int family)
+/* DF, and no belief in ICMP, which anyone can forge: sizes are found by probes inside sessions. */
+static void forbid_fragments(int fd, int family)
 {
-    (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    (void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     if (family == AF_INET6)
-        (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+        (void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
 /* Tell the ECN field of what arrives; a socket of both families needs both. */
@@ -93,7 +94,7 @@ static int open_socket(struct veld_udp *u, const struct veld_endpoint *listen, u
     u->gro = set_int(fd, SOL_UDP, UDP_GRO, 1) == 0;
     u->segment = set_int(fd, SOL_UDP, UDP_SEGMENT, 0) == 0; /* changes nothing but tells */
     set_buffers(fd);
-    allow_fragments(fd, u->family);
+    forbid_fragments(fd, u->family);
     tell_ecn(fd, u->family);
     return 0;
 }
@@ -146,7 +147,7 @@ static int open_lane(int family, const struct veld_endpoint *at, uint16_t *port)
         return -1;
     }
     set_send_buffer(fd);
-    allow_fragments(fd, family);
+    forbid_fragments(fd, family);
     return fd;
 }
 

@@ -6,8 +6,8 @@
  * Invariants:
  *  - no other process has the port: the first socket binds it alone before it
  *    is opened to its siblings;
- *  - datagrams larger than a path takes are fragmented outside, never lost for
- *    their size (no DF);
+ *  - no datagram is fragmented (DF), nor its size changed by what ICMP says: a
+ *    path's MTU is found by probes (control/engine/path_mtu.h);
  *  - nobody should send to a lane's port, and what arrives there is dropped
  *    before it takes any memory.
  *

@@ -24,6 +24,15 @@ static uint64_t ms(uint64_t n)
     return n * VELD_NS_PER_MS;
 }
 
+/* A usual path more often than not. */
+static void any_path(struct world *w, struct test_random *r)
+{
+    unsigned range = WORLD_CARRIES_MAX - WORLD_CARRIES_MIN;
+    world_set_carries(w, test_random_chance(r, 500)
+                             ? WORLD_CARRIES_MAX
+                             : WORLD_CARRIES_MIN + (unsigned)test_random_below(r, range + 1));
+}
+
 static void set_up(struct world *w, struct test_random *r)
 {
     static const unsigned losses[] = {0, 0, 10, 50, 100, 200, 300, 400, 500};
@@ -36,6 +45,7 @@ static void set_up(struct world *w, struct test_random *r)
         .jitter_ns = ms(test_random_chance(r, 500) ? test_random_below(r, 1500)
                                                    : test_random_below(r, 20)),
     };
+    any_path(w, r);
     w->confirm_unused_only = test_random_chance(r, 200);
     for (unsigned i = 0; i < w->n; i++) {
         w->node[i].wall_offset_ns =
@@ -96,7 +106,7 @@ static void mishap(struct world *w, struct test_random *r)
 {
     unsigned i = (unsigned)test_random_below(r, w->n),
              peer = (unsigned)test_random_below(r, w->n);
-    switch (test_random_below(r, 12)) {
+    switch (test_random_below(r, 13)) {
     case 0: restart(w, r, i); break;
     case 1: node_move(w, i); break;
     case 2: /* the clock steps, either way */
@@ -135,6 +145,7 @@ static void mishap(struct world *w, struct test_random *r)
                 w, i,
                 &(struct veld_event){.type = VELD_EV_REKEY, .peer = w->node[i].link[peer].id});
         break;
+    case 11: any_path(w, r); break;
     default: break;
     }
 }
@@ -181,10 +192,14 @@ static void check_pair(struct world *w, unsigned a, unsigned b)
              memcmp(sa->send_key, sb->recv_key, 32) || memcmp(sb->send_key, sa->recv_key, 32))
         world_fail(w, "%u sends on %08x and %u on %08x: not the same session", a,
                    sa->local_index, b, sb->remote_index);
+    if (w->node[a].link[b].mtu > w->carries)
+        world_fail(w, "%u sends %u packets of %u bytes where %u pass", a, b,
+                   w->node[a].link[b].mtu, w->carries);
 }
 
-static void heal(struct world *w)
+static void heal(struct world *w, struct test_random *r)
 {
+    any_path(w, r);
     w->net = (struct network){.delay_ns = ms(5)};
     for (unsigned i = 0; i < w->n; i++) {
         w->node[i].under_load = false;
@@ -219,7 +234,7 @@ static bool run(struct world *w, uint64_t seed)
     set_up(w, &r);
     chaos(w, &r);
     if (!w->failed)
-        heal(w);
+        heal(w, &r);
     world_end(w);
     return !w->failed;
 }

@@ -68,6 +68,7 @@ void world_init(struct world *w, uint64_t seed, unsigned nodes)
     w->rng.state = seed;
     w->now_ns = VELD_NS_PER_S;
     w->net = (struct network){.delay_ns = 10 * VELD_NS_PER_MS};
+    w->carries = w->most_carried = WORLD_CARRIES_MIN;
     w->n = nodes;
     w->failed = false;
     w->packets_n = w->keys_n = w->captured_n = 0;
@@ -131,7 +132,7 @@ static void transmit(struct world *w, struct packet *p)
 {
     if (!p->is_data && p->bytes[0] == VELD_INITIATION)
         w->captured[w->captured_n++ % CAPTURED_MAX] = *p;
-    if (w->net.down || test_random_chance(&w->rng, w->net.loss))
+    if (w->net.down || p->len > w->carries || test_random_chance(&w->rng, w->net.loss))
         return;
     unsigned copies = test_random_chance(&w->rng, w->net.duplicate) ? 2 : 1;
     while (copies-- > 0) {
@@ -145,6 +146,13 @@ static void transmit(struct world *w, struct packet *p)
         p->from = address_of(200, 7);
         enqueue(w, p);
     }
+}
+
+void world_set_carries(struct world *w, unsigned bytes)
+{
+    say(w, "paths take %u bytes", bytes);
+    w->carries = bytes;
+    w->most_carried = VELD_MAX(w->most_carried, bytes);
 }
 
 void world_replay(struct world *w)
@@ -201,7 +209,7 @@ static void send_on(struct world *w, unsigned i, struct session *s,
                        .is_data = true,
                        .len = (uint16_t)len};
     if (len)
-        memcpy(p.bytes, msg, len);
+        memcpy(p.bytes, msg, VELD_MIN(len, sizeof p.bytes));
     p.data.index = s->remote_index;
     p.data.counter = s->counter++;
     p.data.control = len > 0;
@@ -297,6 +305,22 @@ static void use(struct world *w, unsigned i, const struct veld_action *a)
         send_on(w, i, s, &(struct veld_endpoint){0}, NULL, 0, true);
 }
 
+static void send_probes(struct world *w, unsigned i, struct session *s,
+                        const struct veld_action *a)
+{
+    if (!s) {
+        world_fail(w, "node %u: probe on unknown session %08x", i, a->index);
+        return;
+    }
+    for (unsigned k = 0; k < a->probes.n; k++) {
+        uint8_t bytes[VELD_MESSAGE_MAX];
+        const struct veld_message m = {
+            .type = VELD_MSG_PROBE, .id = a->probe_id, .size = a->probes.size[k]};
+        (void)veld_message_write(bytes, &m);
+        send_on(w, i, s, &(struct veld_endpoint){0}, bytes, m.size, false);
+    }
+}
+
 static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
 {
     struct node *node = &w->node[i];
@@ -331,6 +355,14 @@ static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
             world_fail(w, "node %u: message on unknown session %08x", i, a->index);
         else
             send_on(w, i, s, &a->to, a->bytes, a->len, false);
+        break;
+    case VELD_ACT_PROBE: send_probes(w, i, session_find(node, a->index), a); break;
+    case VELD_ACT_SET_MTU:
+        say(w, "node %u: path to %u takes %u%s", i, peer, a->mtu,
+            a->mtu_known ? "" : " or more");
+        if (a->mtu > w->most_carried)
+            world_fail(w, "node %u: path to %u takes %u", i, peer, a->mtu);
+        node->link[peer].mtu = a->mtu;
         break;
     case VELD_ACT_SET_ENDPOINT:
         say(w, "node %u: endpoint of %u is 10.%u.%u.%u", i, peer, a->to.ip.b[1], a->to.ip.b[2],
@@ -439,6 +471,7 @@ void node_start(struct world *w, unsigned i)
                                            .lanes =
                                                (uint8_t)(1 + test_random_below(&w->rng, 64)),
                                            .max_peers = NODES_MAX,
+                                           .mtu = WORLD_CARRIES_MAX,
                                            .timestamp_floor_ns = node->timestamp_floor_ns,
                                            .random = test_random_fn,
                                            .random_ctx = &w->rng};

@@ -8,7 +8,8 @@
  *  - a session on which both engines know to have heard the other stays receivable as long as
  *    the other end sends on it, unless it expires or somebody stops;
  *  - an endpoint is only ever set to an address of that peer;
- *  - actions name sessions that exist.
+ *  - actions name sessions that exist;
+ *  - no path is said to take more than was ever probed through.
  *
  * Order of calls: world_init, node_start*, (world_run_until, things happening
  * to nodes)*, world_end. One thread.
@@ -20,11 +21,13 @@
 #include "crypto/replay.h"
 #include "../support/random.h"
 
-#define NODES_MAX    4
-#define SESSIONS_MAX 32  /* a node's live sessions */
-#define KEYS_MAX     512 /* sessions ever made in a run */
-#define PACKETS_MAX  4096
-#define CAPTURED_MAX 16
+#define NODES_MAX         4
+#define SESSIONS_MAX      32  /* a node's live sessions */
+#define KEYS_MAX          512 /* sessions ever made in a run */
+#define PACKETS_MAX       4096
+#define CAPTURED_MAX      16
+#define WORLD_CARRIES_MIN 1220 /* where every search begins */
+#define WORLD_CARRIES_MAX 1420 /* the nodes' MTU */
 
 struct session {
     uint32_t local_index, remote_index; /* local 0: free */
@@ -45,6 +48,7 @@ struct link { /* what a node's dataplane knows of one peer */
     unsigned held;
     uint64_t last_sent_ns, last_sent_data_ns, last_received_ns, last_received_data_ns;
     unsigned data_sent, data_received;
+    uint16_t mtu; /* as the engine set it */
 };
 
 struct node {
@@ -66,7 +70,7 @@ struct packet {
     uint64_t at_ns, order;
     struct veld_endpoint from, to;
     bool is_data;
-    uint16_t len;
+    uint16_t len;                    /* of a probe more than `bytes` has */
     uint8_t bytes[VELD_MESSAGE_MAX]; /* handshake datagram, or control message */
     struct {
         uint32_t index;
@@ -87,6 +91,8 @@ struct world {
     struct test_random rng;
     uint64_t now_ns;
     struct network net;
+    /* Inner bytes that pass, now and at most so far; data always does, as a dataplane cuts it to fit. */
+    unsigned carries, most_carried;
     unsigned n;
     struct node node[NODES_MAX];
     bool confirm_unused_only; /* the dataplane tells of first datagrams on `next` only */
@@ -119,6 +125,8 @@ void node_send(struct world *w, unsigned i, unsigned peer);
 /* From now on it sends from, and receives at, another address of its own. */
 void node_move(struct world *w, unsigned i);
 void node_move_home(struct world *w, unsigned i);
+/* All paths take packets of so many bytes now, at least WORLD_CARRIES_MIN. */
+void world_set_carries(struct world *w, unsigned bytes);
 /* A captured initiation, once more, from an address of nobody. */
 void world_replay(struct world *w);
 

@@ -94,6 +94,8 @@ static inline void add_peer(struct veld_dataplane *dp, const char *endpoint, con
     CHECK(veld_prefix_parse(v6, &routes[1].prefix) == 0, "%s", strerror(errno));
     CHECK(veld_dataplane_peer_add(dp, 1) == 0, "%s", strerror(errno));
     CHECK(veld_dataplane_peer_set_endpoint(dp, 1, &ep) == 0, "%s", strerror(errno));
+    CHECK(veld_dataplane_peer_set_mtu(dp, 1, (struct veld_path_size){1420, true}) == 0, "%s",
+          strerror(errno));
     CHECK(veld_dataplane_routes_publish(dp, routes, 2) == 0, "%s", strerror(errno));
 }
 

@@ -201,6 +201,24 @@ BY_EACH_ENGINE(control_sends_by_itself)
     cr_assert_eq(ev.len, sizeof message);
     cr_assert_arr_eq(ev.bytes, message, sizeof message);
 
+    const struct veld_message probe = {.type = VELD_MSG_PROBE, .id = 9, .size = 8968};
+    uint8_t head[VELD_MESSAGE_MAX];
+    size_t len = veld_message_write(head, &probe);
+    struct veld_message parsed;
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, 8968), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_MESSAGE);
+    cr_assert_eq(ev.len, 8968);
+    cr_assert_eq(veld_message_parse(ev.bytes, ev.len, &parsed), 0);
+    cr_assert_eq(parsed.id, 9);
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, VELD_MTU_MAX + 1),
+                 VELD_E_RANGE);
+    shell("ip link set lo mtu 1500");
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, 1441), VELD_E_LIMIT);
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, 1440), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.len, 1440);
+
     veld_dataplane_stop(a);
     cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, 4), 0,
                  "a goodbye after stop");

@@ -54,6 +54,28 @@ Test(event_queue, gives_back_in_order)
     }
 }
 
+/* Of a message longer than an event's room the beginning is kept, and nothing is overrun. */
+Test(event_queue, long_messages_are_cut)
+{
+    struct {
+        struct veld_dataplane_event ev;
+        uint8_t guard[16];
+    } in, out;
+    memset(&in, 0x11, sizeof in);
+    memset(&out, 0x22, sizeof out);
+    in.ev.type = VELD_DP_MESSAGE;
+    in.ev.len = 9000;
+    cr_assert(push(VELD_DP_MESSAGE, 1));
+    cr_assert(veld_event_queue_push(&q, &in.ev));
+    cr_assert(push(VELD_DP_MESSAGE, 2));
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert(veld_event_queue_pop(&q, &out.ev));
+        cr_assert_eq(out.ev.len, i == 1 ? 9000 : 4);
+        cr_assert_eq(out.guard[0], 0x22);
+    }
+    cr_assert_eq(out.ev.local_index, 2);
+}
+
 Test(event_queue, full_refuses)
 {
     for (uint32_t i = 0; i < SIZE; i++)

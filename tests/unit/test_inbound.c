@@ -499,6 +499,13 @@ Test(inbound, control_messages_go_to_control_alone)
     give_datagram();
     cr_assert_eq(dropped(p.b, VELD_DROP_MESSAGE), 3);
     cr_assert_not(event(&ev));
+    /* Only a probe may be longer than an event; of it, an event's worth is told. */
+    message[0] = VELD_MSG_PROBE;
+    seal(B_INDEX, 0, VELD_FLAG_CONTROL, 4, message, VELD_MESSAGE_MAX + 1);
+    give_datagram();
+    cr_assert(event(&ev));
+    cr_assert_eq(ev.len, VELD_MESSAGE_MAX + 1);
+    cr_assert_arr_eq(ev.bytes, message, VELD_MESSAGE_MAX);
     cr_assert_eq(p.b->n_written, 0);
 }
 

@@ -417,6 +417,25 @@ Test(outbound, a_path_mtu_splits_only_this_run)
     cr_assert(p.a->out->segment_offload[VELD_IO_MAIN]);
 }
 
+/* The interface takes less: what fits leaves, the rest is counted, and control is told what was too much. */
+Test(outbound, what_the_interface_refuses_is_told)
+{
+    struct veld_dataplane_event ev;
+    send_run_of_three();
+    p.a->send_result = -EMSGSIZE;
+    p.a->send_now_result = -EMSGSIZE;
+    complete_sends(p.a);
+    cr_assert_eq(p.a->n_sent, 4);
+    cr_assert_eq(dropped(p.a, VELD_DROP_TOO_BIG), 3);
+    cr_assert_eq(dropped_in_all(p.a), 3);
+    cr_assert(veld_event_queue_pop(&p.a->events, &ev));
+    cr_assert_eq(ev.type, VELD_DP_TOO_BIG);
+    cr_assert_eq(ev.peer, PEER);
+    cr_assert_eq(ev.len, 100);
+    cr_assert_not(veld_event_queue_pop(&p.a->events, &ev), "once in a while");
+    cr_assert(p.a->out->segment_offload);
+}
+
 Test(outbound, full_and_refused_are_counted)
 {
     send_run_of_three();

@@ -50,6 +50,15 @@ void veld_step_keepalive(struct veld_step *s, struct veld_engine_peer *p)
     in_session(s, p);
 }
 
+void veld_step_probe(struct veld_step *s, struct veld_engine_peer *p, uint32_t id,
+                     const struct veld_probes *probes)
+{
+    struct veld_action *a = in_session(s, p);
+    a->type = VELD_ACT_PROBE;
+    a->probe_id = id;
+    a->probes = *probes;
+}
+
 void veld_actions_wipe(struct veld_actions *actions)
 {
     veld_wipe(actions->a, actions->n * sizeof actions->a[0]);

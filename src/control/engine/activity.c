@@ -56,5 +56,6 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
     if (owes_keepalive(p, ev->last_received_data_ns, now_ns) || stay_known)
         veld_step_keepalive(s, p);
     bool silent = is_silent(p, ev->last_sent_data_ns, now_ns);
+    veld_probe_activity(s, p, ev->last_sent_data_ns);
     return silent || needs_rekey(p) ? veld_attempt_start(s, p) : 0;
 }

@@ -53,6 +53,8 @@ static void update_deadline(struct veld_engine *e, const struct veld_engine_peer
 {
     const struct veld_engine_link *l = p->link;
     uint64_t at_ns = l ? VELD_MIN(l->handshake_at_ns, l->confirm_at_ns) : VELD_NEVER;
+    if (l && veld_path_mtu_started(&l->mtu))
+        at_ns = VELD_MIN(at_ns, l->mtu.due_ns);
     for (size_t i = 0; l && i < VELD_SLOTS; i++) {
         if (veld_slot_used(&l->slots[i]))
             at_ns = VELD_MIN(at_ns, l->slots[i].reject_at_ns);
@@ -146,6 +148,7 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
         .last_handshake_mono_ns = p->last_handshake_mono_ns,
         .rtt_ns = p->rtt_ns,
         .current_index = p->link ? p->link->current.local_index : 0,
+        .mtu = p->link && veld_path_mtu_started(&p->link->mtu) ? p->link->mtu.mtu : 0,
         .attempts = p->link ? p->link->attempts : 0,
     };
     memcpy(out->pub, p->pub, sizeof out->pub);
@@ -249,6 +252,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     switch (ev->type) {
     case VELD_EV_NEED_SESSION:
         return veld_slot_used(&p->link->current) ? 0 : veld_attempt_wanted(s, p);
+    case VELD_EV_TOO_BIG: veld_probe_refused(s, p, ev->len); return 0;
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
     case VELD_EV_REKEY: return rekey(s, p);
@@ -270,6 +274,7 @@ static int on_timer(struct veld_step *s)
         rc = veld_session_confirm_due(s, p);
     if (p->link->handshake_at_ns <= s->now.mono_ns)
         rc = veld_attempt_due(s, p);
+    veld_probe_due(s, p);
     return rc < 0 ? rc : 1;
 }
 
@@ -289,11 +294,13 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_ACTIVITY:
     case VELD_EV_PING:
     case VELD_EV_REKEY:
+    case VELD_EV_TOO_BIG:
     case VELD_EV_REMOVE_PEER:
     case VELD_EV_GOODBYE: rc = on_peer_event(&s, ev); break;
     case VELD_EV_TIMER: rc = on_timer(&s); break;
     }
     if (s.touched) {
+        veld_probe_follow(&s, s.touched);
         veld_peer_rest(s.touched);
         update_deadline(e, s.touched);
     }

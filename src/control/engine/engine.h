@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/drop.h"
 #include "base/err.h"
+#include "control/engine/path_mtu.h"
 #include "crypto/cookie.h"
 #include "crypto/identity.h"
 #include "wire/datagram.h"
@@ -59,6 +60,7 @@ struct veld_engine_config {
     uint8_t psk[32];                      /* zeros: none */
     uint8_t lanes;                        /* 1..64, offered and accepted */
     uint32_t max_peers;
+    uint16_t mtu;                /* the interface's; 0: paths are not probed */
     uint64_t timestamp_floor_ns; /* as last persisted; 0 on the first run */
     veld_random_fn *random;
     void *random_ctx;
@@ -103,6 +105,7 @@ struct veld_peer_info {
     uint64_t rtt_ns;        /* of the last ping or handshake; 0: unknown */
     uint32_t current_index; /* local index of the sending session; valid when ACTIVE */
     uint32_t attempts;      /* initiations sent in the present attempt */
+    uint16_t mtu;           /* inner packets that its path carries; 0: unknown */
 };
 VELD_MUST_USE int veld_engine_peer_get(const struct veld_engine *e, uint32_t id,
                                        struct veld_peer_info *out);
@@ -119,6 +122,7 @@ enum veld_event_type {
     VELD_EV_ACTIVITY,     /* what the dataplane saw, about once a second per live peer */
     VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
     VELD_EV_REKEY, /* new keys with `peer` now (veld rekey); VELD_E_LIMIT when it has them */
+    VELD_EV_TOO_BIG, /* our own kernel refused an inner packet or probe of `len` bytes to `peer` */
     VELD_EV_REMOVE_PEER,
     VELD_EV_GOODBYE, /* we are stopping: tell `peer`, retire its sessions */
     VELD_EV_TIMER,
@@ -149,6 +153,8 @@ enum veld_action_type {
     VELD_ACT_GAVE_UP,      /* nobody answered: drop what waits for `peer` */
     VELD_ACT_BAD_KEY,      /* P of `peer` is no usable key: the same, for good */
     VELD_ACT_PONG,         /* `peer` answered a ping from `to`; rtt_ns */
+    VELD_ACT_PROBE, /* on session `index`, to the peer's endpoint: one message for each of `probes` */
+    VELD_ACT_SET_MTU, /* of the path to the peer's endpoint: mtu, mtu_known (path_mtu.h) */
 };
 
 struct veld_action {
@@ -159,6 +165,10 @@ struct veld_action {
     uint64_t rtt_ns;
     uint16_t len;
     uint8_t bytes[VELD_MESSAGE_MAX];
+    struct veld_probes probes; /* PROBE */
+    uint32_t probe_id;
+    uint16_t mtu;
+    bool mtu_known;
     struct {
         uint32_t remote_index;
         uint8_t lanes;

@@ -11,6 +11,7 @@
  *   session.c       the three slots, and which session is used
  *   activity.c      keepalives, silence, rekey: what follows from traffic
  *   path.c          endpoints, path challenges, pings
+ *   probe.c         the search for a path's MTU, for whoever has a session
  *   message.c       in-session control messages
  */
 #ifndef VELD_CONTROL_ENGINE_ENGINE_IMPL_H
@@ -90,6 +91,9 @@ void veld_step_send(struct veld_step *s, uint32_t peer, const struct veld_endpoi
 void veld_step_message(struct veld_step *s, struct veld_engine_peer *p,
                        const struct veld_endpoint *to, const struct veld_message *m);
 void veld_step_keepalive(struct veld_step *s, struct veld_engine_peer *p);
+/* Probes on the current session, to the peer's endpoint. */
+void veld_step_probe(struct veld_step *s, struct veld_engine_peer *p, uint32_t id,
+                     const struct veld_probes *probes);
 
 /* ---- attempt.c ---- */
 
@@ -179,6 +183,21 @@ void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
 int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p);
 /* A session is in use: send the ping that waited for it. */
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p);
+
+/* ---- probe.c ---- */
+
+/* After a step: search where there is a session now, stop where there is none. */
+void veld_probe_follow(struct veld_step *s, struct veld_engine_peer *p);
+/* The endpoint is another: what was found of the path is of no use. */
+void veld_probe_forget(struct veld_engine_peer *p);
+/* The search's timer. */
+void veld_probe_due(struct veld_step *s, struct veld_engine_peer *p);
+void veld_probe_answered(struct veld_step *s, struct veld_engine_peer *p,
+                         const struct veld_message *m);
+/* After the times of ACTIVITY have been taken in. */
+void veld_probe_activity(struct veld_step *s, struct veld_engine_peer *p,
+                         uint64_t sent_data_ns);
+void veld_probe_refused(struct veld_step *s, struct veld_engine_peer *p, size_t size);
 
 /* ---- message.c ---- */
 

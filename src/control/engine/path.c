@@ -22,6 +22,7 @@ void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
     if (!news)
         return;
     p->endpoint = *to;
+    veld_probe_forget(p);
     veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
 }
 

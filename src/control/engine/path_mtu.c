@@ -210,10 +210,11 @@ void veld_path_mtu_due(struct veld_path_mtu *m, uint64_t now_ns, uint64_t wait_n
     }
 }
 
-void veld_path_mtu_traffic(struct veld_path_mtu *m, uint64_t sent_ns, bool silent,
+void veld_path_mtu_traffic(struct veld_path_mtu *m, uint64_t sent_ns, uint64_t silent_ns,
                            uint64_t now_ns, uint64_t wait_ns, struct veld_probes *out)
 {
     out->n = 0;
+    bool silent = silent_ns >= VELD_MTU_SILENCE_MS * VELD_NS_PER_MS;
     uint64_t every_ns = (silent ? VELD_MTU_SUSPICION_S : VELD_MTU_CHECK_S) * VELD_NS_PER_S;
     if (m->phase != REST || m->low == 0 || m->mtu == m->floor || sent_ns <= m->checked_ns ||
         now_ns < m->checked_ns + every_ns)

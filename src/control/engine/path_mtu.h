@@ -35,9 +35,10 @@
 #define VELD_PROBES_MAX      3   /* of one size: RFC 8899's MAX_PROBES */
 #define VELD_MTU_RAISE_S     600 /* its PMTU_RAISE_TIMER */
 #define VELD_MTU_CHECK_S     5
-#define VELD_MTU_SUSPICION_S 2  /* instead, when data went out and nothing came back */
-#define VELD_MTU_ABSENT_S    30 /* a search that nobody answered is begun anew */
-#define VELD_MTU_PRECISION   8  /* bytes: no probe to gain less */
+#define VELD_MTU_SUSPICION_S 2   /* instead, when nothing comes back */
+#define VELD_MTU_SILENCE_MS  750 /* for so long */
+#define VELD_MTU_ABSENT_S    15  /* a search that nobody answered is begun anew */
+#define VELD_MTU_PRECISION   8   /* bytes: no probe to gain less */
 
 struct veld_path_mtu {
     uint16_t mtu;    /* what passes */
@@ -75,8 +76,11 @@ void veld_path_mtu_answered(struct veld_path_mtu *m, uint32_t id, uint16_t size,
 /* `due_ns` has come. */
 void veld_path_mtu_due(struct veld_path_mtu *m, uint64_t now_ns, uint64_t wait_ns,
                        struct veld_probes *out);
-/* Data was last sent at `sent_ns`; `silent`: nothing has come back since. About twice a second. */
-void veld_path_mtu_traffic(struct veld_path_mtu *m, uint64_t sent_ns, bool silent,
+/*
+ * About twice a second: data was last sent at `sent_ns`, and nothing has come
+ * back for `silent_ns` since some was (0: something has).
+ */
+void veld_path_mtu_traffic(struct veld_path_mtu *m, uint64_t sent_ns, uint64_t silent_ns,
                            uint64_t now_ns, uint64_t wait_ns, struct veld_probes *out);
 /* Our own kernel refused to send a packet or probe of `size`: the interface takes less. */
 void veld_path_mtu_refused(struct veld_path_mtu *m, uint16_t size, uint64_t now_ns,

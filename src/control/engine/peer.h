@@ -86,6 +86,8 @@ struct veld_engine_link {
     struct veld_engine_ping pings[VELD_PINGS_MAX];
     uint64_t ping_wanted_until_ns; /* a ping waits for a session */
 
+    struct veld_path_mtu mtu; /* started while there is a current session */
+
     /* Traffic, as told by ACTIVITY and by events */
     uint64_t sent_ns, heard_ns;
     uint64_t said_since_ns;  /* data went out and nothing came back since; 0: not so */
