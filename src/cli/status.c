@@ -50,13 +50,16 @@ static enum veld_colour colour_of(const char *state)
     return strcmp(state, "idle") == 0 ? VELD_DIM : VELD_RED;
 }
 
-/* "active; direct 192.0.2.1:51820", or the state alone. */
+/* "active; direct 192.0.2.1:51820, mtu 1420", or the state alone. */
 static void state_text(const json_t *peer, char *out, size_t size)
 {
     const char *state = veld_json_text(peer, "state");
+    char mtu[32] = "";
+    if (number_at(peer, "mtu"))
+        snprintf(mtu, sizeof mtu, ", mtu %" PRIu64, number_at(peer, "mtu"));
     if (strcmp(state, "active") == 0)
-        snprintf(out, size, "%s; %s %s", state, veld_json_text(peer, "path"),
-                 veld_json_text(peer, "endpoint"));
+        snprintf(out, size, "%s; %s %s%s", state, veld_json_text(peer, "path"),
+                 veld_json_text(peer, "endpoint"), mtu);
     else
         snprintf(out, size, "%s", state);
 }

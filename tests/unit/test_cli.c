@@ -41,7 +41,8 @@ static json_t *serve_status(void *ctx)
          .info = {.state = VELD_PEER_ACTIVE,
                   .endpoint = {.ip = {.family = 4, .b = {192, 0, 2, 7}}, .port = 5},
                   .last_handshake_wall_ns = 1700000000ull * 1000000000,
-                  .rtt_ns = 1234000},
+                  .rtt_ns = 1234000,
+                  .mtu = 1340},
          .activity = {.sent_bytes = 2048, .received_bytes = 1}},
         {.config = &peers[1]}};
     struct veld_status s = {.config = &config,
@@ -284,11 +285,13 @@ Test(cli_served, status)
         line[i] = strtok_r(i ? NULL : output, "\n", &save);
     cr_assert_str_eq(line[0], "a  10.0.0.1/24  on veld7, listening on [::]:51820, public key "
                               "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    static const char b[] = "10.0.0.2  b  active; direct 192.0.2.7:5  tx 2.0 KiB  rx 1 B  ";
+    static const char b[] =
+        "10.0.0.2  b  active; direct 192.0.2.7:5, mtu 1340  tx 2.0 KiB  rx 1 B  ";
     cr_assert_eq(strncmp(line[1], b, strlen(b)), 0, "%s", line[1]);
     cr_assert_not_null(strstr(line[1], "d "), "%s", line[1]);
-    cr_assert_str_eq(line[2],
-                     "10.0.0.2  -  idle                        tx 0 B      rx 0 B  never");
+    cr_assert_str_eq(
+        line[2],
+        "10.0.0.2  -  idle                                  tx 0 B      rx 0 B  never");
     cr_assert_eq(strncmp(line[3], "0 workers by poll (in words), cipher by ", 40), 0, "%s",
                  line[3]);
     cr_assert_str_eq(line[4], "health: forwarding is off; turn it on with: sysctl");
@@ -309,7 +312,7 @@ Test(cli_served, peers_dump_is_for_scripts)
         "1700000000\t1\t2048\t1234\n"
         "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\t-\t10.0.0.2\t-\t-\t0\t0\t0\t-\n");
     cr_assert_eq(run("peers"), 0);
-    says("active; direct 192.0.2.7:5");
+    says("active; direct 192.0.2.7:5, mtu 1340");
 }
 
 Test(cli_served, ping)

@@ -62,7 +62,8 @@ static json_t *example(void)
         .info = {.state = VELD_PEER_ACTIVE,
                  .endpoint = endpoint("192.0.2.7:5"),
                  .last_handshake_wall_ns = 1700000000 * VELD_NS_PER_S + 5,
-                 .rtt_ns = 1234567},
+                 .rtt_ns = 1234567,
+                 .mtu = 1340},
         .activity = {.sent_bytes = 10, .received_bytes = 1ull << 40},
         .lane_ports = 3};
     static const struct veld_dataplane_worker workers[] = {{.stats = {.datagrams_sent = 5}},
@@ -158,6 +159,7 @@ Test(status, peers)
     cr_assert_eq(NUM("peers.0.rx_bytes"), 1ll << 40);
     cr_assert_eq(NUM("peers.0.tx_bytes"), 10);
     cr_assert_eq(NUM("peers.0.rtt_us"), 1234);
+    cr_assert_eq(NUM("peers.0.mtu"), 1340);
     cr_assert_eq(NUM("peers.0.keepalive"), 25);
 
     cr_assert_str_eq(STR("peers.1.name"), "");
@@ -166,6 +168,7 @@ Test(status, peers)
     cr_assert_str_eq(STR("peers.1.endpoint"), "-");
     cr_assert_eq(NUM("peers.1.last_handshake"), 0);
     cr_assert(json_is_null(at(json, "peers.1.rtt_us")));
+    cr_assert(json_is_null(at(json, "peers.1.mtu")));
     cr_assert_eq(SIZE("peers.1.routes"), 0);
     json_decref(json);
 }
