@@ -136,13 +136,16 @@ def rows_of(value):
 
 
 def aead_matrix(rows):
-    """bench-aead's long list: a row a backend, a column a size, seal / open in GB/s."""
-    sizes = list(dict.fromkeys(row["bytes"] for row in rows))
-    cells = {(row["backend"], row["bytes"]):
-             f"{number(row['seal_gb_per_s'])} / {number(row['open_gb_per_s'])}" for row in rows}
-    return table(["seal / open, GB/s", *(f"{size} bytes" for size in sizes)],
-                 [[backend, *(cells.get((backend, size), "") for size in sizes)]
-                  for backend in dict.fromkeys(row["backend"] for row in rows)])
+    """bench-aead's long list: a table a batch, a row a backend, a column a size."""
+    cells = {(r["batch"], r["backend"], r["size"], r["op"]): number(r["gbps"]) for r in rows}
+    sizes, backends = (list(dict.fromkeys(r[key] for r in rows)) for key in ("size", "backend"))
+
+    def cell(batch, backend, size):
+        return " / ".join(cells.get((batch, backend, size, op), "") for op in ("seal", "open"))
+    return "\n\n".join(
+        table([f"batches of {batch}: seal / open, GB/s", *(f"{size} bytes" for size in sizes)],
+              [[backend, *(cell(batch, backend, size) for size in sizes)] for backend in backends])
+        for batch in dict.fromkeys(r["batch"] for r in rows))
 
 
 def program_tables(document):
@@ -154,7 +157,7 @@ def program_tables(document):
     blocks = []
     for value in [objects, *document.values()]:
         rows = rows_of(value)
-        if rows and {"backend", "bytes", "seal_gb_per_s", "open_gb_per_s"} <= set(rows[0]):
+        if rows and {"backend", "size", "batch", "op", "gbps"} <= set(rows[0]):
             blocks.append(aead_matrix(rows))
         elif rows:
             head = list(dict.fromkeys(key for row in rows for key in row))
