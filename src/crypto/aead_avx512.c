@@ -50,7 +50,7 @@ static struct veld_aead_ctx *avx512_new_ctx(void)
     memset(ctx, 0, sizeof *ctx);
     const struct veld_aead_backend *const *b = veld_aead_backends();
     while (*b == &veld_aead_avx512 || !(*b)->usable())
-        b++; /* the last one is usable everywhere */
+        b++; /* libsodium, at the latest, is usable everywhere */
     ctx->few = *b;
     ctx->few_ctx = ctx->few->new_ctx();
     if (!ctx->few_ctx) {
