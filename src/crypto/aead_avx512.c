@@ -206,7 +206,7 @@ static void take_ad(struct veld_poly8 *p, struct runs *r)
     _Alignas(VELD_CACHE_LINE) uint8_t end[VELD_POLY_LANES][64];
     bool whole = true;
     for (unsigned i = 0; i < VELD_POLY_LANES; i++) {
-        r->at[i] = r->job[i]->ad;
+        r->at[i] = r->job[i]->ad_len ? r->job[i]->ad : end[i]; /* without any, it may be NULL */
         r->count[i] = r->job[i]->ad_len / 16;
         whole = whole && r->job[i]->ad_len % 16 == 0;
     }
