@@ -143,6 +143,28 @@ FOR_ALL(all_buffers_in_use_and_back)
     rig_end(r);
 }
 
+/* A caller without room for what one way holds still learns what the other does. */
+FOR_ALL(a_way_left_unread_hides_nothing)
+{
+    struct rig *r = rig_start(*kind, -1);
+    struct veld_tun_read read;
+    struct veld_udp_receive got;
+    cr_assert_eq(write(r->tun_far, "packet", 6), 6);
+    for (unsigned i = 0; i < 3; i++)
+        turn(r, VELD_NS_PER_MS);
+    far_says(r, "datagram");
+    cr_assert(receive_soon(r, &got));
+    r->io->ops->done_receive(r->io, got.buffer);
+    cr_assert(read_soon(r, &read));
+    r->io->ops->done_read(r->io, read.buffer);
+    far_says(r, "datagram");
+    for (unsigned i = 0; i < 3; i++)
+        turn(r, VELD_NS_PER_MS);
+    cr_assert_eq(write(r->tun_far, "packet", 6), 6);
+    cr_assert(read_soon(r, &read));
+    rig_end(r);
+}
+
 /* ---- What goes out ---- */
 
 FOR_ALL(sends_by_either_socket_in_order)
