@@ -15,6 +15,7 @@
 #include "dataplane/session.h"
 #include "dataplane/stats.h"
 
+#include <assert.h>
 #include <sys/socket.h>
 
 /* Where data goes to; immutable once published. */
@@ -35,6 +36,7 @@ struct veld_activity_line {
     veld_counter last_sent_data_ns, last_received_ns, last_received_data_ns;
     veld_counter sent_bytes, received_bytes, sent_packets, received_packets;
 };
+static_assert(sizeof(struct veld_activity_line) == VELD_CACHE_LINE, "one line each");
 
 struct veld_peer {
     struct veld_rcu rcu;

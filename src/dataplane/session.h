@@ -21,6 +21,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/rcu.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -52,6 +53,13 @@ struct veld_session {
     uint8_t n_lanes;
     struct veld_lane lanes[];
 };
+
+/* The header is read by all workers and written once; each half of a lane has lines of its own. */
+static_assert(offsetof(struct veld_session, lanes) % VELD_CACHE_LINE == 0 &&
+                  offsetof(struct veld_lane, lock) % VELD_CACHE_LINE == 0 &&
+                  offsetof(struct veld_lane, lock) > offsetof(struct veld_lane, send_key) &&
+                  sizeof(struct veld_lane) % VELD_CACHE_LINE == 0,
+              "workers on different lanes share no line");
 
 /*
  * Derives the lane keys: HKDF-SHA256-Expand(direction key, "veld lane" | lane

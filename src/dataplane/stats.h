@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "dataplane/dataplane.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 
 typedef _Atomic uint64_t veld_counter;
@@ -21,6 +22,7 @@ struct veld_counters {
     veld_counter packets_from_tun, packets_to_tun;
     veld_counter super_packets_from_tun, super_packets_to_tun;
 };
+static_assert(sizeof(struct veld_counters) % VELD_CACHE_LINE == 0, "nothing else on its lines");
 
 /* The writer's two ways to change a counter; relaxed, since nothing else is read by it. */
 static inline void veld_counter_add(veld_counter *c, uint64_t n)
