@@ -12,7 +12,8 @@
  *
  * The rate per CPU second is what a thread did in the time it had a core, so it
  * shows sharing, also on a machine with other work; wall time is honest only on
- * a quiet one. Runs of 1..N workers are interleaved, and medians shown.
+ * a quiet one. Runs of 1..N workers are interleaved, and medians shown, also of the
+ * ratios within a round.
  *
  * bench-workers [--quick] [--json] [--workers N]
  */
@@ -314,10 +315,20 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(struct samples *s)
+static double median(const struct samples *s)
 {
-    qsort(s->v, s->n, sizeof s->v[0], compare);
-    return s->n ? s->v[s->n / 2] : 0;
+    struct samples sorted = *s;
+    qsort(sorted.v, sorted.n, sizeof sorted.v[0], compare);
+    return sorted.n ? sorted.v[sorted.n / 2] : 0;
+}
+
+/* Of what stood beside each other in a round, so that a disturbance hits both. */
+static double median_ratio(const struct samples *s, const struct samples *base)
+{
+    struct samples ratios = {.n = s->n};
+    for (size_t i = 0; i < s->n; i++)
+        ratios.v[i] = s->v[i] / base->v[i];
+    return median(&ratios);
 }
 
 static void measure(struct bench *b, int workload, struct result *r, unsigned n)
@@ -387,11 +398,11 @@ static void print_table(struct bench *b, const char *aead)
     for (int w = 0; w < WORKLOADS; w++)
         for (int s = 0; s < SHARINGS; s++)
             for (unsigned n = 0; n < b->workers; n++) {
-                struct result *r = &b->result[w][s][n], *one = &b->result[w][s][0];
-                double cpu = median(&r->cpu), wall = median(&r->wall);
+                const struct result *r = &b->result[w][s][n], *one = &b->result[w][s][0];
                 printf("%-14s %-10s %8u  %12.0f %7.2f  %12.0f %7.2f\n", workload_names[w],
-                       sharing_names[s], n + 1, cpu, cpu / median(&one->cpu), wall,
-                       wall / median(&one->wall));
+                       sharing_names[s], n + 1, median(&r->cpu),
+                       median_ratio(&r->cpu, &one->cpu), median(&r->wall),
+                       median_ratio(&r->wall, &one->wall));
             }
 }
 
@@ -401,14 +412,14 @@ static void print_json(struct bench *b, const char *aead)
     for (int w = 0; w < WORKLOADS; w++)
         for (int s = 0; s < SHARINGS; s++)
             for (unsigned n = 0; n < b->workers; n++) {
-                struct result *r = &b->result[w][s][n], *one = &b->result[w][s][0];
-                double cpu = median(&r->cpu), wall = median(&r->wall);
+                const struct result *r = &b->result[w][s][n], *one = &b->result[w][s][0];
                 json_array_append_new(
-                    list, json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "packets",
-                                    workload_names[w], "lanes", sharing_names[s], "workers",
-                                    (int)n + 1, "per_cpu_second", cpu, "scaling_cpu",
-                                    cpu / median(&one->cpu), "per_second", wall, "scaling_wall",
-                                    wall / median(&one->wall)));
+                    list,
+                    json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "packets",
+                              workload_names[w], "lanes", sharing_names[s], "workers",
+                              (int)n + 1, "per_cpu_second", median(&r->cpu), "scaling_cpu",
+                              median_ratio(&r->cpu, &one->cpu), "per_second", median(&r->wall),
+                              "scaling_wall", median_ratio(&r->wall, &one->wall)));
             }
     json_t *root = json_pack("{s:i, s:s, s:i, s:o}", "version", 1, "aead", aead, "rounds",
                              (int)b->rounds, "results", list);
@@ -436,13 +447,13 @@ int main(int argc, char **argv)
                                             {"json", no_argument, NULL, 'j'},
                                             {"workers", required_argument, NULL, 'w'},
                                             {0}};
-    static struct bench b = {.rounds = ROUNDS_MAX, .slice_ns = 50 * VELD_NS_PER_MS};
+    static struct bench b = {.rounds = ROUNDS_MAX, .slice_ns = 100 * VELD_NS_PER_MS};
     bool json = false;
     unsigned limit = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'q') {
             b.rounds = 5;
-            b.slice_ns = 20 * VELD_NS_PER_MS;
+            b.slice_ns = 40 * VELD_NS_PER_MS;
         } else if (c == 'j') {
             json = true;
         } else if (c == 'w') {
