@@ -93,6 +93,20 @@ def test_flows_stay_with_their_worker(lanes):
             assert max(carried) > 60 and min(carried) < 10, f"{machine.name}: {carried}"
 
 
+@pytest.mark.parametrize("a, b", [(1, 3), (5, 2), (64, 3)])
+def test_sides_need_not_have_the_same_number(pair, a, b):
+    """The fewest workers are the number of lanes; those beyond share one."""
+    pair.start(pair.config(pair.a, workers=a), pair.config(pair.b, workers=b)).connected()
+    assert len(pair.a.status()["workers"]) == a
+    with flows(pair, count=48) as chat:
+        if min(a, b) > 1:
+            eventually(lambda: pair.a.peer("machine-b")["lane_ports"] >= 1 and
+                       pair.b.peer("machine-a")["lane_ports"] >= 1, "ports are proved")
+        assert {lane for _, lane in seen(pair.b, 1)} == set(range(min(a, b)))
+        assert {port for port, lane in seen(pair.b) if lane == 0} == {PORT}
+        assert chat.stop() == 0
+
+
 FIREWALL = f"""
 table inet guard {{
     chain input {{

@@ -54,6 +54,8 @@ static void change(uint32_t i)
         CHECK(veld_dataplane_peer_set_endpoint(a, 1, &ep) == 0, "%u", i);
         veld_dataplane_peer_drop_held(a, 1);
     }
+    int rc = veld_dataplane_peer_set_lane_ports(a, 1, i & 2);
+    CHECK(rc == 0, "%s", veld_strerror(rc));
 }
 
 /* What the control thread does between its changes. */
@@ -65,14 +67,18 @@ static void look(void)
     struct veld_dataplane_info info;
     struct veld_activity activity;
     while (veld_dataplane_next_event(b, &ev)) {
-        int rc =
-            veld_dataplane_send_message(b, ev.local_index, &ev.from, message, sizeof message);
+        const struct veld_endpoint *to = ev.from.ip.family ? &ev.from : NULL;
+        int rc = veld_dataplane_send_message(b, ev.local_index, to, message, sizeof message);
         CHECK(rc == 0 || rc == VELD_E_NOENT || rc == VELD_E_FULL, "%s", veld_strerror(rc));
     }
     while (veld_dataplane_next_event(a, &ev))
         ;
     veld_dataplane_get_stats(a, &stats);
     veld_dataplane_get_info(a, &info);
+    struct veld_lane_use use;
+    CHECK(veld_dataplane_peer_lane_use(a, 1, 0, &use) == 0, "lane use");
+    int rc = veld_dataplane_send_on_lane(a, 1, 1, message, sizeof message);
+    CHECK(rc == 0 || rc == VELD_E_NOENT || rc == VELD_E_FULL, "%s", veld_strerror(rc));
     /* Beside what it never does: a new secret while the workers may read the old one. */
     static const uint8_t own_pub[32] = {1};
     struct veld_cookie_checker checker;
