@@ -56,6 +56,7 @@ def moved(machine):
     return "moved to" in machine.daemon.err()
 
 
+@pytest.mark.both_engines
 def test_each_lane_has_its_worker_and_its_port(lanes):
     """Both workers send and receive; lane 1 leaves by its own port once that is proved."""
     with flows(lanes) as chat:
@@ -93,7 +94,7 @@ def test_flows_stay_with_their_worker(lanes):
             assert max(carried) > 60 and min(carried) < 10, f"{machine.name}: {carried}"
 
 
-@pytest.mark.parametrize("a, b", [(1, 3), (5, 2), (64, 3)])
+@pytest.mark.parametrize("a, b", [(1, 3), (64, 3)])
 def test_sides_need_not_have_the_same_number(pair, a, b):
     """The fewest workers are the number of lanes; those beyond share one."""
     pair.start(pair.config(pair.a, workers=a), pair.config(pair.b, workers=b)).connected()
