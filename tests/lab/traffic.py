@@ -11,9 +11,6 @@
                                            half a second; print the answers in hex
   traffic.py flood ADDRESS PORT SECONDS    send random datagrams as fast as possible; print
                                            how many
-  traffic.py knock ADDRESS PORT PUBKEY SECONDS
-                                           send initiations that nobody made, addressed to this
-                                           key, from false IPv4 addresses; print how many
   traffic.py capture INTERFACE PORT        print each UDP payload that comes in for PORT, in hex
   traffic.py meddle INTERFACE ADDRESS PORT
                                            an attacker beside the way: send some of the data
@@ -30,7 +27,6 @@
 
 Those that wait for others say "ready" first.
 """
-import base64
 import collections
 import hashlib
 import os
@@ -130,33 +126,6 @@ def count(address, port):
     while True:
         s.recv(65536)
         n += 1
-
-
-def initiation(pubkey):
-    """All noise but the header and mac1, by which it is addressed (PROTOCOL.md)."""
-    key = hashlib.sha256(b"veld mac1" + base64.b64decode(pubkey)).digest()
-    head = bytes.fromhex("c1000001") + os.urandom(4) + bytes(8) + os.urandom(144)
-    return head + hashlib.blake2b(head, key=key, digest_size=16).digest() + bytes(16)
-
-
-def knock(address, port, pubkey, seconds):
-    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    to = socket.inet_aton(address)
-    packets = []
-    for i in range(20000):
-        udp = struct.pack("!HHHH", 1024 + i, int(port), 200, 0) + initiation(pubkey)
-        packets.append(struct.pack("!BBHHHBBH", 0x45, 0, 220, 0, 0, 64, 17, 0) +
-                       struct.pack("!I", 0xc6120000 + i) + to + udp)  # 198.18.0.0/15: for tests
-    print("ready", flush=True)
-    sent, end = 0, time.monotonic() + float(seconds)
-    while time.monotonic() < end:
-        for packet in packets[sent % 20000:sent % 20000 + 500]:
-            try:
-                s.sendto(packet, (address, 0))
-            except OSError:
-                pass  # as a network would
-        sent += 500
-    print(sent)
 
 
 def capture(interface, port):
@@ -295,6 +264,6 @@ def flood(address, port, seconds):
 
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
-     "fire": fire, "knock": knock, "capture": capture, "meddle": meddle, "inject": inject,
+     "fire": fire, "capture": capture, "meddle": meddle, "inject": inject,
      "lanes": lanes, "chat": chat,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
