@@ -5,8 +5,8 @@
 #define RATE_MIN   500.0 /* below this there is no path to speak of */
 #define RATE_MAX   20e6
 #define LAST_TIMES 3.0 /* the last trial is so much longer */
-#define LAST_STEP  0.95
-#define LASTS_MAX  6
+#define LAST_STEP  0.9
+#define LASTS_MAX  10
 #define KEPT_UP    0.95 /* it sent at least this share of what was asked */
 #define GAIN_MIN   1.05 /* by which a rate that is twice as high must deliver more */
 

@@ -120,6 +120,8 @@ class Udp:
                          [UDP_LOAD, "search", contender.target, UDP_PORT, "--key", KEY,
                           "--size", self.size - IPV4_UDP, "--loss", 0.001, "--flows", FLOWS,
                           "--budget", self.budget], self.budget * 6 + 60)
+        if found["rate"] == 0:
+            raise LoadFailed("udp-load: no rate arrived with at most 0.1 % lost")
         return {"kpps": found["delivered"] / 1e3, "loss_percent": found["loss"] * 100,
                 "gbps": found["delivered"] * self.size * 8 / 1e9,
                 "faults": found["faults"], "sender_limited": int(found["sender_limited"])}

@@ -1,5 +1,5 @@
-"""The current wireguard-go and Nebula, built from their Go modules. Only where there is a
-Go toolchain that can fetch modules; skipped elsewhere."""
+"""wireguard-go and Nebula as they are now, built from their Go modules. Only where there is
+a Go toolchain that can fetch modules; skipped elsewhere. The results have the version."""
 import os
 import shutil
 import subprocess
@@ -9,6 +9,7 @@ from .nebula import Nebula
 from .wireguard_go import WireguardGo
 
 BUILD_SECONDS = 600
+TRIES = 6  # versions of a module
 
 
 def find_go():
@@ -16,26 +17,38 @@ def find_go():
     return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
 
 
-def build(folder, *packages):
-    """Build the newest version of these packages, which are of one module, into `folder`."""
-    environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
-    for package in packages:
-        if (folder / package.rsplit("/", 1)[1]).exists():
-            continue
-        try:
-            done = subprocess.run([find_go(), "install", package + "@latest"], env=environment,
-                                  capture_output=True, text=True, timeout=BUILD_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"{package} was not built within {BUILD_SECONDS} s") from None
-        if done.returncode != 0:
-            why = done.stderr.strip().splitlines() or ["go install failed"]
-            raise Unavailable(f"{package} does not build here: {why[-1]}")
+def go(*argv, **environment):
+    try:
+        return subprocess.run([find_go(), *argv], env={**os.environ, **environment},
+                              capture_output=True, text=True, timeout=BUILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"go {' '.join(argv)} took more than {BUILD_SECONDS} s") from None
+
+
+def candidates(module):
+    """Versions to try: the newest, then, as it may need a newer Go than there is or a module
+    that cannot be fetched, some that were released before."""
+    released = go("list", "-m", "-versions", module + "@latest").stdout.split()[1:]
+    return ["latest", *[v for v in reversed(released) if "-" not in v][1:TRIES]]
+
+
+def build(folder, module, *packages):
+    """Build a module's packages into `folder`, of the newest version that builds here."""
+    if all((folder / package.rsplit("/", 1)[-1]).exists() for package in packages):
+        return
+    why = ""
+    for version in candidates(module):
+        done = go("install", *(f"{package}@{version}" for package in packages),
+                  GOBIN=str(folder), CGO_ENABLED="0")
+        if done.returncode == 0:
+            return
+        why = why or (done.stderr.strip().splitlines() or ["go install failed"])[-1]
+    raise Unavailable(f"{module} does not build here: {why}")
 
 
 def module_version(program):
     """The module and its version, as the toolchain noted them in the program."""
-    out = subprocess.run([find_go(), "version", "-m", program], capture_output=True,
-                         text=True).stdout
+    out = go("version", "-m", str(program)).stdout
     return next((" ".join(line.split()[1:3]) for line in out.splitlines()
                  if line.strip().startswith("mod\t")), "")
 
@@ -48,11 +61,11 @@ class FromSource(Peer):
 
 
 class WireguardGoLatest(FromSource, WireguardGo):
-    name, title = "wireguard-go-latest", "wireguard-go (newest)"
+    name, title = "wireguard-go-latest", "wireguard-go (source)"
     programs, package = ("wg",), "wireguard-tools"
 
     def prepare(self, folder):
-        build(folder, "golang.zx2c4.com/wireguard")
+        build(folder, "golang.zx2c4.com/wireguard", "golang.zx2c4.com/wireguard")
         self.program = folder / "wireguard"
 
     def version(self):
@@ -60,11 +73,11 @@ class WireguardGoLatest(FromSource, WireguardGo):
 
 
 class NebulaLatest(FromSource, Nebula):
-    name, title = "nebula-latest", "Nebula (newest)"
+    name, title = "nebula-latest", "Nebula (source)"
     programs = ()
 
     def prepare(self, folder):
-        build(folder, "github.com/slackhq/nebula/cmd/nebula",
+        build(folder, "github.com/slackhq/nebula", "github.com/slackhq/nebula/cmd/nebula",
               "github.com/slackhq/nebula/cmd/nebula-cert")
         self.nebula, self.cert = folder / "nebula", folder / "nebula-cert"
 
