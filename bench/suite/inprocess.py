@@ -12,7 +12,7 @@ from . import ROOT
 PROGRAMS = {
     "bench-aead": ("Cryptography, one core", 45, 3),
     "bench-handshake": ("Handshakes, one core", 30, 3),
-    "bench-scale": ("Routes, peers and sessions in the dataplane", 60, 10),
+    "bench-scale": ("Routes, sessions and floods in the packet path", 60, 10),
     "scale": ("Many peers in a daemon", 60, 10),
     "bench-workers": ("Workers without a kernel", 30, 5),
 }

@@ -52,7 +52,16 @@ def document():
     d["memory"] = {"veld": {"resident_mb": 20.0, "peak_mb": 21.0}}
     d["in_process"] = {"bench-aead": {"version": 2, "rounds": 5, "aead": [
         {"backend": "libsodium", "size": 64, "batch": 8, "op": op, "gbps": gbps, "spread": 0.1}
-        for op, gbps in (("seal", 0.21), ("open", 0.22))]}}
+        for op, gbps in (("seal", 0.21), ("open", 0.22))]},
+        "scale": {"version": 1, "peers": 100000,
+                  "one": {"start_s": 0.1}, "plain": {"start_s": 2.5, "bytes_per_peer": 2000.0}},
+        "bench-scale": {"version": 1, "gate_ns": {"bad_mac1": 300.0}, "forwarding": [
+            {"sessions": 1, "of_one_session": 1.0}, {"sessions": 10000, "of_one_session": 0.9},
+            {"sessions": 10000, "of_one_session": 0.7}]},
+        "bench-workers": {"version": 1, "results": [
+            {"lanes": lanes, "workers": n, "scaling_cpu": scaling}
+            for lanes, n, scaling in (("own lanes", 1, 1.0), ("own lanes", 2, 1.95),
+                                      ("one lane", 2, 0.5))]}}
     d["skipped"].append({"what": "WireGuard (kernel)", "why": "this kernel has none"})
     return d
 
@@ -82,6 +91,10 @@ def test_targets_compare_what_they_say(document):
     assert found["round trip added to the bare wire's, idle, median"] == (55.0, True)
     assert found["the same, p99"] == (pytest.approx(0.165), True)
     assert found["resident memory, one peer"] == (20.0, True)
+    assert found["start with 100,000 peers"] == (2.5, True)
+    assert found["memory for each of them"] == (2000.0, False)
+    assert found["packets with 10,000 live sessions, of those with one"] == (0.7, False)
+    assert found["two workers without a kernel, of one"] == (1.95, True)
     assert "64-byte UDP, of Debian's wireguard-go" not in found
     document["runs"][1]["samples"] = tcp(2, 2, 2)
     assert "| one TCP stream, of the bare wire | ≥ 0.40 | 0.17 | **no** |" in \
@@ -98,6 +111,7 @@ def test_tables_have_every_peer_its_figures_and_what_was_left_out(document):
     assert "tx-udp-segmentation off" in whole and "| **Veld** | 2.00 (2.00–2.00) |" in whole
     assert "WireGuard (kernel): this kernel has none" in whole
     assert "| libsodium | 0.21 / 0.22 |" in whole
+    assert "| plain | 2.50 | 2,000 |" in whole and "| gate ns | 300 |" in whole
     assert "interrupted" not in whole and "not idle" not in whole
     brief = markdown.readme(results.Results(document))
     assert "one worker" not in brief and "**Veld**" in brief

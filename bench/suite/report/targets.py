@@ -19,6 +19,26 @@ def in_process(results, program, key):
     return value if isinstance(value, (int, float)) else None
 
 
+def of_many(results, key):
+    """A figure of the daemon with 100,000 peers; --quick has fewer."""
+    scale = results.document["in_process"].get("scale", {})
+    return scale.get("plain", {}).get(key) if scale.get("peers", 0) >= 100_000 else None
+
+
+def forwarding(results):
+    """The rate with 10,000 live sessions, of that with one: the worst of what was tried."""
+    rows = results.document["in_process"].get("bench-scale", {}).get("forwarding", [])
+    return min((row["of_one_session"] for row in rows if row["sessions"] == 10_000),
+               default=None)
+
+
+def two_workers(results):
+    """What two workers with lanes of their own do, of one; by the CPU time they had."""
+    rows = results.document["in_process"].get("bench-workers", {}).get("results", [])
+    return min((row["scaling_cpu"] for row in rows
+                if row["workers"] == 2 and row["lanes"] == "own lanes"), default=None)
+
+
 def milli(value):
     return None if value is None else value / 1000
 
@@ -43,6 +63,10 @@ def all_targets(r):
          milli(figure(r, "rtt-loaded", "veld", "p99_us")), "≤", 5, "ms"),
         ("resident memory, one peer", r.document["memory"].get("veld", {}).get("resident_mb"),
          "≤", 30, "MB"),
+        ("two workers without a kernel, of one", two_workers(r), "≥", 1.9, ""),
+        ("packets with 10,000 live sessions, of those with one", forwarding(r), "≥", 0.8, ""),
+        ("start with 100,000 peers", of_many(r, "start_s"), "≤", 3, "s"),
+        ("memory for each of them", of_many(r, "bytes_per_peer"), "≤", 1024, "bytes"),
         ("handshakes answered, one core", in_process(r, "bench-handshake", "answered_per_s"),
          "≥", 5000, "/s"),
     ]
