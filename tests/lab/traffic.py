@@ -7,6 +7,10 @@
   traffic.py udp-echo ADDRESS PORT         answer each datagram with itself
   traffic.py udp-ask ADDRESS PORT SIZE...  ask an echo, each size; print how many were answered
   traffic.py count ADDRESS PORT            count datagrams until told to end (SIGTERM)
+  traffic.py numbers ADDRESS PORT          the same for numbered ones; print how many, the first,
+                                           the last, and how many came out of order or twice
+  traffic.py pace ADDRESS PORT RATE SECONDS SIZE
+                                           send numbered datagrams, RATE a second; print how many
   traffic.py fire ADDRESS PORT             send each hex line of stdin as a datagram, listen
                                            half a second; print the answers in hex
   traffic.py flood ADDRESS PORT SECONDS    send random datagrams as fast as possible; print
@@ -126,6 +130,39 @@ def count(address, port):
     while True:
         s.recv(65536)
         n += 1
+
+
+def numbers(address, port):
+    s = listen(address, port, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+    n = disorder = 0
+    first = last = -1
+
+    def end(*_):
+        print(n, first, last, disorder, flush=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        number = int.from_bytes(s.recv(65536)[:8], "big")
+        first = number if n == 0 else first
+        disorder += number <= last
+        last = max(last, number)
+        n += 1
+
+
+def pace(address, port, rate, seconds, size):
+    s = connect(address, port, socket.SOCK_DGRAM)
+    begin, n, rest = time.monotonic(), 0, bytes(int(size) - 8)
+    while (now := time.monotonic() - begin) < float(seconds):
+        for n in range(n, int(now * float(rate))):
+            try:
+                s.send(n.to_bytes(8, "big") + rest)
+            except OSError:
+                pass  # as a network would
+            n += 1
+        time.sleep(0.001)
+    print(n)
 
 
 def capture(interface, port):
@@ -264,6 +301,6 @@ def flood(address, port, seconds):
 
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
-     "fire": fire, "capture": capture, "meddle": meddle, "inject": inject,
-     "lanes": lanes, "chat": chat,
+     "numbers": numbers, "pace": pace, "fire": fire, "capture": capture,
+     "meddle": meddle, "inject": inject, "lanes": lanes, "chat": chat,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
