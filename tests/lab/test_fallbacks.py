@@ -65,6 +65,7 @@ def test_device_without_checksum_offload(pair, workers):
     assert bool(said) == any("offload" in line for line in pair.a.status()["health"])
 
 
+@pytest.mark.both_engines
 def test_device_without_segmentation_offload(pair):
     """The kernel cuts in software: real datagrams on the wire, UDP_SEGMENT still in use."""
     for m in (pair.a, pair.b):
@@ -97,6 +98,7 @@ def test_device_without_any_gso(pair, device):
     carries(pair)
 
 
+@pytest.mark.both_engines
 def test_outer_mtu_below_a_segment(pair):
     """Runs get EINVAL or EMSGSIZE there; single datagrams are fragmented by the kernel."""
     for m in (pair.a, pair.b):
@@ -124,6 +126,7 @@ def test_tun_with_fewer_offloads(pair, rule, offload):
     carries(pair)
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("rules", [["udp-segment"], ["udp-gro"], ["udp-segment", "udp-gro"],
                                    ["tso", "udp-segment", "udp-gro"]], ids="+".join)
 def test_sockets_without_offload(pair, rules):
