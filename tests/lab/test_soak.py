@@ -24,8 +24,10 @@ LOAD = next((p for p in (BUILD / "bench/udp-load", ROOT / "build/bench/udp-load"
 
 # A session that was lost would be missed for 5 s at least, until the next try of a handshake.
 LONGEST_GAP = 2.0
-# Pages that the first seconds did not need yet, and no more. AddressSanitizer keeps what is freed.
-RSS_GROWTH_KB = 512 if "asan" not in BUILD.name else 1 << 20
+# Pages that the first seconds did not need yet; for a long run also those of the rings of events
+# to the control thread, 1.3 MB a worker, which are touched as the rings go round for the first
+# time. AddressSanitizer keeps what is freed.
+RSS_GROWTH_KB = 1 << 20 if "asan" in BUILD.name else 512 if SECONDS < 60 else 2048
 # What full load may drop: queues and buffers that were full at that moment.
 FULL = {"no_buffer", "udp_queue_full", "tun_queue_full"}
 
@@ -123,7 +125,10 @@ def test_soak(pair, capsys):
         assert udp[m]["sent"] > 0.9 * RATE * SECONDS and udp[m]["loss"] < 0.01, udp[m]
     assert max(gaps) < LONGEST_GAP, gaps
     assert min(rates) > 0.05, rates
-    # Each drop has its cause: a full queue, or the attacker.
+    # Each drop has its cause: a full queue, or the attacker, whose copies are now and then so
+    # late that their session is no more.
     assert set(drops[pair.a]) <= FULL, drops[pair.a]
-    assert set(drops[pair.b]) <= FULL | {"replayed", "bad_tag"}, drops[pair.b]
-    assert 0 < drops[pair.b]["replayed"] <= replays and 0 < drops[pair.b]["bad_tag"] <= forgeries
+    refused = {r: n for r, n in drops[pair.b].items() if r not in FULL}
+    assert set(refused) <= {"replayed", "bad_tag", "unknown_index"}, refused
+    assert 0 < refused["replayed"] <= replays and 0 < refused["bad_tag"] <= forgeries, refused
+    assert sum(refused.values()) <= replays + forgeries, refused
