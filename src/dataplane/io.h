@@ -14,7 +14,8 @@
  * been told its token, and is told in reap alone. Sends by one socket leave in
  * the order they were queued.
  *
- * Bounds: of sends and of writes, at most VELD_IO_SENDS_MAX and
+ * Bounds: a turn gives at most VELD_IO_BUFFERS reads, however many there are, so
+ * that what comes of them leaves soon. Of sends and of writes, at most VELD_IO_SENDS_MAX and
  * VELD_IO_WRITES_MAX are queued and not told. Hence every queue inside has
  * room, also while the kernel takes nothing.
  *

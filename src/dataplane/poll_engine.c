@@ -46,6 +46,7 @@ struct poll_io {
     /* One read at a time: the next when the buffer has come back. */
     uint8_t *read_buffer;
     bool read_taken;
+    unsigned n_reads; /* of this turn */
     /* Receives: free buffers, and those of the last call not taken yet. */
     struct receive *receives;
     unsigned n_free;
@@ -162,6 +163,7 @@ static void poll_reap(struct veld_io *io, uint64_t now_ns)
 {
     struct poll_io *p = of(io);
     p->now_ns = now_ns;
+    p->n_reads = 0;
     for (unsigned i = 0; i < p->n_sends; i++)
         io->sink.sent(io->sink.ctx, p->sends[i].token, p->sends[i].result);
     for (unsigned i = 0; i < p->n_writes; i++)
@@ -182,7 +184,7 @@ static void found_empty(struct poll_io *p, struct way_in *w, int error)
 static bool poll_next_read(struct veld_io *io, struct veld_tun_read *out)
 {
     struct poll_io *p = of(io);
-    if (!p->tun.ready || p->read_taken)
+    if (!p->tun.ready || p->read_taken || p->n_reads == VELD_IO_BUFFERS)
         return false;
     ssize_t n = read(p->cfg.tun_fd, p->read_buffer, READ_SIZE);
     if (n <= 0) { /* 0: a queue that has come to its end */
@@ -191,6 +193,7 @@ static bool poll_next_read(struct veld_io *io, struct veld_tun_read *out)
     }
     veld_io_way_works(&p->tun.way);
     p->read_taken = true;
+    p->n_reads++;
     *out = (struct veld_tun_read){.data = p->read_buffer, .len = (uint32_t)n};
     return true;
 }

@@ -59,6 +59,7 @@ struct uring {
     struct fifo read_fifo, receive_fifo;
     struct direction read, receive;
     struct msghdr receive_shape; /* sizes of name and control in a receive buffer */
+    unsigned n_reads;            /* of this turn, without multishot read */
     bool readable; /* without multishot read: poll said so, and no read has said EAGAIN since */
     bool wake_armed, cancelling;
     uint64_t wake_count; /* where the eventfd's value goes */
@@ -258,6 +259,7 @@ static void uring_reap(struct veld_io *io, uint64_t now_ns)
     struct uring *u = of(io);
     struct io_uring_cqe *cqe;
     unsigned head, n = 0;
+    u->n_reads = 0;
     io_uring_for_each_cqe(&u->ring, head, cqe)
     {
         handlers[cqe->user_data >> 32](u, cqe, now_ns);
@@ -271,7 +273,7 @@ static void uring_reap(struct veld_io *io, uint64_t now_ns)
 /* Without multishot read: one read at a time, into the first buffer, until the queue is empty. */
 static bool read_now(struct uring *u, struct veld_tun_read *out)
 {
-    if (!u->readable)
+    if (!u->readable || u->n_reads == VELD_IO_BUFFERS)
         return false;
     ssize_t n = read(u->fds[FILE_TUN], u->reads.memory, u->reads.size);
     if (n <= 0) {
@@ -279,6 +281,7 @@ static bool read_now(struct uring *u, struct veld_tun_read *out)
         return false;
     }
     veld_io_way_works(&u->read.way);
+    u->n_reads++;
     *out = (struct veld_tun_read){.data = u->reads.memory, .len = (uint32_t)n};
     return true;
 }

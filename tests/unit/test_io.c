@@ -358,6 +358,33 @@ FOR_ALL(a_tun_queue_is_read_and_written)
     veld_tun_close(&tun);
 }
 
+/* However much waits: what was read leaves before more is. */
+FOR_ALL(a_turn_reads_a_bounded_number)
+{
+    tun_up();
+    struct rig *r = rig_start(*kind, dup(tun.fds[0]));
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(9)};
+    inet_pton(AF_INET, "10.7.0.9", &there.sin_addr);
+    struct veld_tun_read read;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const unsigned packets = 4 * VELD_IO_BUFFERS;
+    for (unsigned i = 0; i < packets; i++)
+        cr_assert_eq(sendto(fd, "x", 1, 0, (struct sockaddr *)&there, sizeof there), 1);
+    unsigned all = 0;
+    while (all < packets) {
+        unsigned n = 0;
+        turn(r, VELD_IO_FOREVER);
+        for (; r->io->ops->next_read(r->io, &read); n++)
+            r->io->ops->done_read(r->io, read.buffer);
+        cr_assert_leq(n, VELD_IO_BUFFERS);
+        all += n;
+    }
+    cr_assert_eq(all, packets);
+    close(fd);
+    rig_end(r);
+    veld_tun_close(&tun);
+}
+
 /* Somebody deletes the interface: no spinning, and the other direction lives on. */
 FOR_ALL(a_broken_tun_rests_and_stalls_nothing)
 {
