@@ -3,7 +3,8 @@
  * to (lane_proof.h), tells the dataplane what they answered, and shows them on
  * lane 0 where we are while all traffic is on others (docs/PROTOCOL.md, Endpoints).
  * Any doubt makes it the main port again: another endpoint, another address of
- * ours, no session, no answer.
+ * ours, no session, no answer; and for good, answers that come to the port itself,
+ * as they do behind a relay that sends to whoever spoke last.
  */
 #include "control/control_impl.h"
 #include "control/lane_proof.h"
@@ -12,6 +13,8 @@
 
 #define BUSY_NS  (2 * VELD_NS_PER_S)
 #define LANE0_NS (750 * VELD_NS_PER_MS) /* checked each half second: at least one a second */
+
+#define STRAYS_PER_TICK 64
 
 static void publish(struct veld_control *c, uint32_t peer, uint64_t workers)
 {
@@ -59,9 +62,27 @@ static void look(struct veld_control *c, uint32_t peer, uint64_t now_ns)
         g_hash_table_remove(c->lane_proofs, GUINT_TO_POINTER(peer));
 }
 
+static void take_stray(struct veld_control *c, uint32_t peer, unsigned worker)
+{
+    char name[64];
+    struct veld_lane_proof *proof = g_hash_table_lookup(c->lane_proofs, GUINT_TO_POINTER(peer));
+    if (!proof || proof->barred >> worker & 1)
+        return;
+    veld_lane_proof_bar(proof, worker);
+    publish(c, peer, proof->proved);
+    VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(),
+                     "%s: what stands between sends its datagrams to a wrong port of ours; "
+                     "all leave from one port from now on",
+                     veld_control_peer_name(c, peer, name));
+}
+
 void veld_lane_ports_tick(struct veld_control *c)
 {
     uint64_t now_ns = veld_clock_mono_ns();
+    uint32_t peer;
+    for (unsigned i = 0, worker;
+         i < STRAYS_PER_TICK && veld_dataplane_next_stray(c->dataplane, &peer, &worker); i++)
+        take_stray(c, peer, worker);
     for (size_t i = 0; i < c->n_live; i++)
         look(c, c->live[i], now_ns);
 }

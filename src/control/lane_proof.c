@@ -35,7 +35,7 @@ uint64_t veld_lane_proof_step(struct veld_lane_proof *p, uint64_t busy, uint64_t
     }
     if (p->refused && now_ns - p->refused_ns >= VELD_LANE_REFUSED_NS)
         p->refused = 0;
-    uint64_t worth = busy & ~p->refused;
+    uint64_t worth = busy & ~p->refused & ~p->barred;
     bool due = now_ns - p->began_ns >= VELD_LANE_ROUND_NS;
     return due || (worth & ~p->proved) ? begin(p, worth, now_ns) : 0;
 }
@@ -59,7 +59,14 @@ bool veld_lane_proof_pong(struct veld_lane_proof *p, const struct veld_message *
     return true;
 }
 
+void veld_lane_proof_bar(struct veld_lane_proof *p, unsigned worker)
+{
+    p->barred |= 1ull << worker;
+    p->proved &= ~p->barred;
+    p->asked &= ~p->barred;
+}
+
 bool veld_lane_proof_idle(const struct veld_lane_proof *p)
 {
-    return !(p->proved | p->asked | p->refused);
+    return !(p->proved | p->asked | p->refused | p->barred);
 }

@@ -32,6 +32,7 @@ struct veld_lane_proof {
     uint64_t proved;  /* may be used */
     uint64_t asked;   /* not answered yet, in this round */
     uint64_t refused; /* given up */
+    uint64_t barred;  /* not to be asked for again */
     uint64_t began_ns, asked_ns, refused_ns;
     unsigned tries;
     uint8_t token[VELD_PING_TOKEN_SIZE]; /* the round's; byte 0 is the worker's number */
@@ -43,6 +44,8 @@ uint64_t veld_lane_proof_step(struct veld_lane_proof *p, uint64_t busy, uint64_t
 struct veld_message veld_lane_proof_ping(const struct veld_lane_proof *p, unsigned worker);
 /* A pong from the peer. True when it proved a port. */
 bool veld_lane_proof_pong(struct veld_lane_proof *p, const struct veld_message *pong);
+/* The peer's datagrams come to this port, where they are lost: never use it. */
+void veld_lane_proof_bar(struct veld_lane_proof *p, unsigned worker);
 /* Nothing is known or asked: it may be thrown away. */
 bool veld_lane_proof_idle(const struct veld_lane_proof *p);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 /* On any socket: its worker sends on it too, and sendto is safe from any thread. */
 static int send_by(struct veld_dataplane *dp, int fd, const struct veld_endpoint *to,
@@ -120,4 +121,33 @@ int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer, unsign
     if (worker >= dp->n_workers || lane == 0 || dp->udp.lane_fds[worker] < 0)
         return VELD_E_UNSUPPORTED;
     return send_sealed(dp, s, lane, dp->udp.lane_fds[worker], NULL, m);
+}
+
+#define STRAYS_PER_CALL 64
+
+bool veld_dataplane_next_stray(struct veld_dataplane *dp, uint32_t *peer, unsigned *worker)
+{
+    veld_dataplane_check(dp);
+    unsigned w = 1;
+    for (unsigned i = 0; i < STRAYS_PER_CALL && w < dp->n_workers; i++) {
+        uint8_t datagram[VELD_DATA_OVERHEAD];
+        struct veld_header h;
+        enum veld_drop reason;
+        ssize_t n = dp->udp.lane_fds[w] < 0
+                        ? -1
+                        : recv(dp->udp.lane_fds[w], datagram, sizeof datagram, MSG_DONTWAIT);
+        if (n < 0) {
+            w++;
+            continue;
+        }
+        if (!veld_header_parse(datagram, (size_t)n, &h, &reason) || h.type != VELD_DATA)
+            continue;
+        const struct veld_session *s = veld_index_find(&dp->tables.index, h.index);
+        if (s) {
+            *peer = s->peer->ref.id;
+            *worker = w;
+            return true;
+        }
+    }
+    return false;
 }

@@ -188,6 +188,14 @@ VELD_MUST_USE int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_
  */
 VELD_MUST_USE int veld_dataplane_send_probe(struct veld_dataplane *dp, uint32_t local_index,
                                             const uint8_t *message, size_t len, size_t size);
+/*
+ * A datagram of `peer` came to the own port of `worker`, where it is lost: what
+ * stands between does not keep our ports apart, or the peer answers to where a
+ * ping came from. It is not authenticated, so it may cost speed and nothing
+ * else. False when there is none, or there are too many for one call.
+ */
+VELD_MUST_USE bool veld_dataplane_next_stray(struct veld_dataplane *dp, uint32_t *peer,
+                                             unsigned *worker);
 
 /* ---- What workers saw of a peer, for the timers. Monotonic ns, 0 never; sums over workers. ---- */
 

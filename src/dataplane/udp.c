@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "dataplane/steering.h"
+#include "wire/datagram.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -124,11 +125,21 @@ static int learn_port(struct veld_udp *u, struct veld_endpoint *listen, struct v
 
 /* ---- Ports of lanes ---- */
 
-/* Drops whatever arrives, before it is queued. */
+/*
+ * Room for a datagram or two, and of those the header alone: enough to learn that
+ * a peer's datagrams come here. The rest is dropped before it is queued. The
+ * filter sees the UDP header first, and what it returns is how much is kept.
+ */
 static int deafen(int fd)
 {
-    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-    struct sock_fprog program = {.len = 1, .filter = &nothing};
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, sizeof(struct udphdr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VELD_DATA, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, sizeof(struct udphdr) + VELD_DATA_OVERHEAD),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    struct sock_fprog program = {.len = VELD_ARRAY_LEN(code), .filter = code};
+    (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, 0); /* the least there is */
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 

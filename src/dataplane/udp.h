@@ -8,8 +8,9 @@
  *    is opened to its siblings;
  *  - no datagram is fragmented (DF), nor its size changed by what ICMP says: a
  *    path's MTU is found by probes (control/engine/path_mtu.h);
- *  - nobody should send to a lane's port, and what arrives there is dropped
- *    before it takes any memory.
+ 
+ *  - nobody should send to a lane's port; of what arrives there, a header or two
+ *    of data are kept, to be noticed, and the rest takes no memory.
  *
  * Control thread, but for meta_read, which is pure.
  */

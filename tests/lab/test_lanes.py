@@ -10,6 +10,7 @@ import contextlib
 import pytest
 
 from net import PORT, eventually
+from shim import Shim
 
 UDP = 7000
 
@@ -156,6 +157,27 @@ def test_roaming_with_lane_ports(lanes):
         assert own_port(lanes.a) not in {int(p["endpoint"].rsplit(":", 1)[1])
                                          for p in lanes.b.status()["peers"]}
     lanes.a.sh("ip addr del 1.2.3.9/24 dev eth0; ip addr add 1.2.3.1/24 dev eth0")
+
+
+def test_a_relay_that_answers_who_spoke_last(pair):
+    """a's datagrams pass a relay that sends b's to whichever port of a spoke last: one is used.
+
+        machine-a  1.2.3.1 --- relay on a, 1.2.3.1:4500 --- 1.2.3.4  machine-b
+    """
+    pair.note()
+    relay = Shim(pair.a, ("1.2.3.1", 4500), ("1.2.3.4", PORT))
+    pair.a.start(pair.config(pair.a, workers=2,
+                             peers=[pair.entry(pair.b, endpoint="1.2.3.1:4500")]))
+    pair.b.start(pair.config(pair.b, workers=2, peers=[pair.entry(pair.a, endpoint=None)]))
+    pair.connected()
+    with flows(pair):
+        eventually(lambda: "wrong port" in pair.a.daemon.err(), "a learns of it")
+        assert pair.a.peer("machine-b")["lane_ports"] == 0
+    with flows(pair) as chat:  # longer than a round
+        eventually(lambda: seen(pair.b, 4), "traffic")
+        assert pair.a.peer("machine-b")["lane_ports"] == 0
+        assert chat.stop() == 0, chat.out()
+    relay.close()
 
 
 # Rewrites each datagram by itself, without remembering connections.

@@ -339,6 +339,27 @@ Test(dataplane, control_speaks_from_a_lanes_port, .timeout = 60)
     cr_assert_eq(s.main_port[0] + s.main_port[1] + s.other_port[0], 0);
     cr_assert(s.other_port[1]);
 
+    /* What comes to that port in answer is told, if it names a session. */
+    struct veld_dataplane_worker second;
+    uint32_t peer = 0;
+    unsigned worker = 0;
+    uint8_t stray[VELD_DATA_OVERHEAD + 9] = {0};
+    veld_dataplane_get_worker(a, 1, &second);
+    struct veld_endpoint to = {.ip = {.family = 4, .b = {127, 0, 0, 1}},
+                               .port = second.own_port};
+    cr_assert_not(veld_dataplane_next_stray(a, &peer, &worker));
+    veld_header_write(stray, &(struct veld_header){.type = VELD_DATA, .index = A_INDEX + 1});
+    cr_assert_eq(veld_dataplane_send_datagram(b, &to, stray, sizeof stray), 0);
+    usleep(10000);
+    cr_assert_not(veld_dataplane_next_stray(a, &peer, &worker), "of no session");
+    veld_header_write(stray, &(struct veld_header){.type = VELD_DATA, .index = A_INDEX});
+    cr_assert_eq(veld_dataplane_send_datagram(b, &to, stray, sizeof stray), 0);
+    usleep(10000);
+    cr_assert(veld_dataplane_next_stray(a, &peer, &worker));
+    cr_assert_eq(peer, 1);
+    cr_assert_eq(worker, 1);
+    cr_assert_not(veld_dataplane_next_stray(a, &peer, &worker));
+
     cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 0, message, 0), 0);
     cr_assert_gt(lane_use(0).lane0_ns, 0);
     cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 2, message, 20), VELD_E_UNSUPPORTED);

@@ -140,6 +140,31 @@ Test(lane_proof, what_is_not_used_is_forgotten)
     cr_assert(veld_lane_proof_idle(&p));
 }
 
+Test(lane_proof, a_port_that_takes_the_peers_datagrams_is_never_used)
+{
+    tick(6);
+    answer(1);
+    answer(2);
+    veld_lane_proof_bar(&p, 1);
+    cr_assert_eq(p.proved, 4);
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t asked = tick(6);
+        cr_assert_eq(asked & ~4ull, 0);
+        if (asked)
+            answer(2);
+    }
+    cr_assert_eq(p.proved, 4);
+    while (p.proved)
+        tick(0);
+    cr_assert_not(veld_lane_proof_idle(&p), "it is remembered");
+
+    p = (struct veld_lane_proof){0};
+    tick(2);
+    veld_lane_proof_bar(&p, 1);
+    cr_assert_not(answer(1), "also not by an answer under way");
+    cr_assert_eq(p.proved, 0);
+}
+
 Test(lane_proof, who_begins_to_send_is_asked_for_at_once)
 {
     tick(2);

@@ -1,6 +1,8 @@
 /* The sockets, in a network namespace of the process's own. */
 #include "dataplane/udp.h"
 
+#include "wire/datagram.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
@@ -26,14 +28,20 @@ static void open_all(const char *listen, unsigned n)
     cr_assert_eq(veld_udp_open(&udp, &at, n, &diag), 0, "%s", diag.text);
 }
 
-static void send_to(int fd, int family, const char *ip, uint16_t port)
+static void send_bytes(int fd, int family, const char *ip, uint16_t port, const void *bytes,
+                       size_t n)
 {
     struct veld_endpoint to = {.port = port};
     struct sockaddr_storage sa;
     socklen_t len;
     cr_assert_eq(veld_ip_parse(ip, &to.ip), 0);
     cr_assert_eq(veld_endpoint_to_sockaddr(&to, family, &sa, &len), 0);
-    cr_assert_eq(sendto(fd, "something", 9, 0, (struct sockaddr *)&sa, len), 9);
+    cr_assert_eq(sendto(fd, bytes, n, 0, (struct sockaddr *)&sa, len), (ssize_t)n);
+}
+
+static void send_to(int fd, int family, const char *ip, uint16_t port)
+{
+    send_bytes(fd, family, ip, port, "something", 9);
 }
 
 Test(udp, all_workers_but_the_first_have_a_port_of_their_own)
@@ -75,6 +83,16 @@ Test(udp, nothing_gathers_at_a_lanes_port)
     cr_assert_eq(poll(&(struct pollfd){.fd = lane, .events = POLLIN}, 1, 0), 0);
     cr_assert_eq(getsockopt(lane, SOL_SOCKET, SO_MEMINFO, memory, &len), 0);
     cr_assert_eq(memory[SK_MEMINFO_RMEM_ALLOC], 0);
+    /* Of data, the header of one or two: a sign that somebody sends here. */
+    static const uint8_t data[1400] = {VELD_DATA};
+    uint8_t got[sizeof data];
+    for (unsigned i = 0; i < 100; i++)
+        send_bytes(udp.fds[0], AF_INET6, "127.0.0.1", udp.lane_ports[1], data, sizeof data);
+    cr_assert_eq(getsockopt(lane, SOL_SOCKET, SO_MEMINFO, memory, &len), 0);
+    cr_assert_lt(memory[SK_MEMINFO_RMEM_ALLOC], 8192);
+    cr_assert_eq(recv(lane, got, sizeof got, MSG_DONTWAIT), VELD_DATA_OVERHEAD);
+    while (recv(lane, got, sizeof got, MSG_DONTWAIT) > 0)
+        ;
     /* To where nobody listens: the ICMP error that comes back fails no later send. */
     for (unsigned i = 0; i < 10; i++)
         send_to(lane, AF_INET6, "127.0.0.1", 9);
