@@ -196,6 +196,7 @@ static void add_session(struct site *s, uint32_t i)
     struct veld_path *path = need(calloc(1, sizeof *path));
     path->endpoint = (struct veld_endpoint){.ip = address(false, 0xc6120000u + i), .port = 1};
     path->to_len = sizeof(struct sockaddr_in);
+    path->mtu = UINT16_MAX;
     veld_peer_set_path(peer, path);
     struct veld_session_params p = {.peer = i,
                                     .local_index = INDEX_OF(i),
