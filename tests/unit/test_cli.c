@@ -42,7 +42,8 @@ static json_t *serve_status(void *ctx)
                   .endpoint = {.ip = {.family = 4, .b = {192, 0, 2, 7}}, .port = 5},
                   .last_handshake_wall_ns = 1700000000ull * 1000000000,
                   .rtt_ns = 1234000,
-                  .mtu = 1340},
+                  .mtu = 1340,
+                  .mtu_known = true},
          .activity = {.sent_bytes = 2048, .received_bytes = 1}},
         {.config = &peers[1]}};
     struct veld_status s = {.config = &config,

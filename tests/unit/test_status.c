@@ -63,7 +63,8 @@ static json_t *example(void)
                  .endpoint = endpoint("192.0.2.7:5"),
                  .last_handshake_wall_ns = 1700000000 * VELD_NS_PER_S + 5,
                  .rtt_ns = 1234567,
-                 .mtu = 1340},
+                 .mtu = 1340,
+                 .mtu_known = true},
         .activity = {.sent_bytes = 10, .received_bytes = 1ull << 40},
         .lane_ports = 3};
     static const struct veld_dataplane_worker workers[] = {{.stats = {.datagrams_sent = 5}},
@@ -72,7 +73,7 @@ static json_t *example(void)
                                                                       .datagrams_received = 2,
                                                                       .packets_from_tun = 6,
                                                                       .packets_to_tun = 7}}};
-    list[1] = (struct veld_status_peer){.config = &peers[1]};
+    list[1] = (struct veld_status_peer){.config = &peers[1], .info.mtu = 1220};
     struct veld_status s = {.config = &config,
                             .pub = pub,
                             .pid = 42,

@@ -96,7 +96,7 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "rx_packets", count(p->activity.received_packets));
     put(b, o, "tx_packets", count(p->activity.sent_packets));
     put(b, o, "lane_ports", count(p->lane_ports));
-    put(b, o, "mtu", info->mtu ? count(info->mtu) : json_null());
+    put(b, o, "mtu", info->mtu_known ? count(info->mtu) : json_null());
     put(b, o, "rtt_us", info->rtt_ns ? count(info->rtt_ns / VELD_NS_PER_US) : json_null());
     return o;
 }

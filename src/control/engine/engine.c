@@ -148,9 +148,12 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
         .last_handshake_mono_ns = p->last_handshake_mono_ns,
         .rtt_ns = p->rtt_ns,
         .current_index = p->link ? p->link->current.local_index : 0,
-        .mtu = p->link && veld_path_mtu_started(&p->link->mtu) ? p->link->mtu.mtu : 0,
         .attempts = p->link ? p->link->attempts : 0,
     };
+    if (p->link && veld_path_mtu_started(&p->link->mtu)) {
+        out->mtu = p->link->mtu.mtu;
+        out->mtu_known = p->link->mtu.known;
+    }
     memcpy(out->pub, p->pub, sizeof out->pub);
     return 0;
 }

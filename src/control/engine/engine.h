@@ -105,7 +105,8 @@ struct veld_peer_info {
     uint64_t rtt_ns;        /* of the last ping or handshake; 0: unknown */
     uint32_t current_index; /* local index of the sending session; valid when ACTIVE */
     uint32_t attempts;      /* initiations sent in the present attempt */
-    uint16_t mtu;           /* inner packets that its path carries; 0: unknown */
+    uint16_t mtu;           /* inner packets that its path carries; 0: there is none */
+    bool mtu_known;         /* that is all it carries: the search for more has ended */
 };
 VELD_MUST_USE int veld_engine_peer_get(const struct veld_engine *e, uint32_t id,
                                        struct veld_peer_info *out);
