@@ -113,34 +113,6 @@ def test_interface_set_down_is_survived(up):
     assert first_answer(up.b, "10.0.0.1") < 5
 
 
-@pytest.mark.parametrize("outer", [4, 6])
-def test_path_of_mtu_1280(net, outer):
-    """
-        machine-a  ----------  router  ----------  machine-b
-          1.2.3.1    1.2.3.2     1.2.4.2   MTU 1280   1.2.4.4
-    """
-    pair = Pair(net, outer=outer, wired=False)
-    router = net.machine("router")
-    net.wire(pair.a, router, ["1.2.3.1/24", "fd00:1::1/64"], ["1.2.3.2/24", "fd00:1::2/64"])
-    net.wire(router, pair.b, ["1.2.4.2/24", "fd00:2::2/64"], ["1.2.4.4/24", "fd00:2::4/64"],
-             mtu=1280)
-    router.sh("echo 1 >/proc/sys/net/ipv4/ip_forward;"
-              "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
-    pair.a.sh("ip route add default via 1.2.3.2; ip -6 route add default via fd00:1::2")
-    pair.b.sh("ip route add default via 1.2.4.2; ip -6 route add default via fd00:2::2")
-    b_address = {4: "1.2.4.4", 6: "fd00:2::4"}[outer]
-    pair.start(a=pair.config(pair.a, peers=[pair.entry(pair.b, endpoint=endpoint(b_address))]))
-    pair.connected()
-    for inner in (4, 6):
-        eventually(lambda: pair.a.pings(INNER[inner][1], size=1372), "a full packet passes", 15)
-        for receiver in (pair.b, pair.a):
-            address = INNER[inner][pair.number(receiver)]
-            sink = receiver.spawn_traffic("sink", address, 9000)
-            sent = pair.other(receiver).traffic("source", address, 9000, 3_000_000).stdout
-            assert sink.finish().splitlines()[1] == sent.strip()
-    pair.stop()
-
-
 def test_rekey_on_request(up):
     """New keys at once, by name or for all, without a lost packet; never fresh ones again."""
     up.connected()
