@@ -143,6 +143,8 @@ static void site_open(unsigned i, unsigned workers, uint8_t lanes)
         die("out of memory");
     memset(peer->activity, 0, size);
     memcpy(&path->to, &sa, path->to_len);
+    path->mtu = MTU;
+    path->mtu_known = true;
     veld_peer_set_path(peer, path);
 
     struct veld_route_entry route = {.peer = peer->ref};
