@@ -51,6 +51,7 @@ static void start(unsigned i)
     const struct veld_engine_config cfg = {.identity = identity[i],
                                            .lanes = 3,
                                            .max_peers = 2,
+                                           .mtu = 1420,
                                            .random = test_random_fn,
                                            .random_ctx = &generator};
     node[i] = (struct node){.engine = veld_engine_new(&cfg)};
@@ -59,6 +60,19 @@ static void start(unsigned i)
     memcpy(peer.pub, identity[1 - i]->pub, 32);
     if (veld_engine_peer_add(node[i].engine, &peer, &node[i].peer) < 0)
         abort();
+}
+
+/* What the peer would get of probes: of each, all that an event holds. */
+static void remember_probes(struct node *n, const struct veld_action *a)
+{
+    assert(a->probes.n <= VELD_PROBES_AT_ONCE);
+    for (unsigned k = 0; k < a->probes.n; k++) {
+        const struct veld_message m = {
+            .type = VELD_MSG_PROBE, .id = a->probe_id, .size = a->probes.size[k]};
+        struct veld_action *sent = &n->sent[n->sends++ % DATAGRAMS];
+        *sent = (struct veld_action){.type = VELD_ACT_SEND_MESSAGE, .len = m.size};
+        (void)veld_message_write(sent->bytes, &m);
+    }
 }
 
 static int step(unsigned i, const struct veld_event *ev)
@@ -71,6 +85,9 @@ static int step(unsigned i, const struct veld_event *ev)
         const struct veld_action *a = &out.a[k];
         if (a->type == VELD_ACT_SEND || a->type == VELD_ACT_SEND_MESSAGE)
             n->sent[n->sends++ % DATAGRAMS] = *a;
+        if (a->type == VELD_ACT_PROBE)
+            remember_probes(n, a);
+        assert(a->type != VELD_ACT_SET_MTU || (a->mtu >= 516 && a->mtu <= 1420));
         if (a->type == VELD_ACT_INSTALL)
             n->index[n->indices++ % DATAGRAMS] = a->index;
     }
@@ -128,6 +145,7 @@ static void event(struct input *in, unsigned i)
                               .peer = take(in) % 4 ? node[i].peer : take(in),
                               .index = node[i].index[take(in) % DATAGRAMS],
                               .from = address(take(in)),
+                              .len = take(in) * 8u,
                               .last_sent_ns = now.mono_ns - take(in) * VELD_NS_PER_S,
                               .last_sent_data_ns = now.mono_ns - take(in) * VELD_NS_PER_S,
                               .last_received_ns = now.mono_ns - take(in) * VELD_NS_PER_S,
