@@ -152,7 +152,9 @@ Test(engine_probe, a_new_session_goes_on_with_the_path)
 Test(engine_probe, timers_run_and_end)
 {
     made = handshake(&p, &p.a, &p.b);
+    uint64_t began_ns = p.now.mono_ns;
     struct veld_action probe = next_probe(&p.a);
+    cr_assert_leq(p.now.mono_ns - began_ns, 500 * VELD_NS_PER_MS);
     cr_assert_gt(probe.probes.n, 5, "all usual sizes");
     cr_assert_eq(answer(&p.a, made.initiator_index, probe.probe_id, 1340), 0);
     cr_assert_eq(must(&p.a, VELD_ACT_SET_MTU).mtu, 1340);

@@ -52,6 +52,7 @@ static size_t v6_fragment_at(const uint8_t *b, size_t len)
 static size_t join(const struct cut *c, uint8_t *payload)
 {
     size_t end = 0, covered = 0;
+    unsigned last = 0;
     for (unsigned i = 0; i < c->n; i++) {
         struct veld_inner inner;
         const uint8_t *b = c->b[i];
@@ -74,9 +75,11 @@ static size_t join(const struct cut *c, uint8_t *payload)
         cr_assert(!more || len % 8 == 0);
         memcpy(payload + offset, b + head, len);
         covered += len;
+        last += !more;
         if (!more)
             end = offset + len;
     }
+    cr_assert_eq(last, 1);
     cr_assert_eq(covered, end, "every byte once");
     return end;
 }

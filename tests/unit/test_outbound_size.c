@@ -134,6 +134,21 @@ Test(outbound_size, a_plain_tcp_packet_is_cut)
     cr_assert_eq(dropped_in_all(p.a), 0);
 }
 
+/* A SYN with data is one packet; what is urgent has a place; a reset is the last word. */
+Test(outbound_size, what_is_no_mere_stream_is_not_cut)
+{
+    const uint8_t flags[] = {0x02, 0x14, 0x30};
+    for (unsigned i = 0; i < sizeof flags; i++) {
+        give(&(struct shape){.family = 6,
+                             .proto = IPPROTO_TCP,
+                             .tcp_flags = flags[i],
+                             .payload = 1300,
+                             .gso_size = 1380});
+        cr_assert_eq(p.a->n_sent, 0);
+        cr_assert_eq(dropped(p.a, VELD_DROP_TOO_BIG), i + 1);
+    }
+}
+
 static void check_told(unsigned mtu, int family)
 {
     cr_assert_eq(p.a->n_sent, 0);
