@@ -275,6 +275,10 @@ class Net:
             machine.sh(f"ip link set {end} up; " + "".join(
                 f"ip addr add {address} dev {end} {'nodad' if ':' in address else ''};"
                 for address in addresses))
+        # The kernel notices that a wire is whole some time later, and its routes with it.
+        for machine, end in ((a, ends[0]), (b, ends[1])):
+            eventually(lambda: "state UP" in machine.run("ip", "link", "show", "dev", end).stdout,
+                       f"{end} of {machine.name} is up", interval=0.005)
         return ends
 
     def tell(self):

@@ -11,6 +11,8 @@
                                            the last, and how many came out of order or twice
   traffic.py pace ADDRESS PORT RATE SECONDS SIZE
                                            send numbered datagrams, RATE a second; print how many
+  traffic.py segments ADDRESS PORT BURSTS EACH SIZE
+                                           send numbered datagrams, EACH at once in one super-packet
   traffic.py fire ADDRESS PORT             send each hex line of stdin as a datagram, listen
                                            half a second; print the answers in hex
   traffic.py flood ADDRESS PORT SECONDS    send random datagrams as fast as possible; print
@@ -165,6 +167,17 @@ def pace(address, port, rate, seconds, size):
     print(n)
 
 
+def segments(address, port, bursts, each, size):
+    s = connect(address, port, socket.SOCK_DGRAM)
+    n, rest = 0, bytes(int(size) - 8)
+    for _ in range(int(bursts)):
+        burst = b"".join((n + i).to_bytes(8, "big") + rest for i in range(int(each)))
+        s.sendmsg([burst], [(17, 103, struct.pack("H", int(size)))])  # SOL_UDP, UDP_SEGMENT
+        n += int(each)
+        time.sleep(0.005)
+    print(n)
+
+
 def capture(interface, port):
     s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     s.bind((interface, 0x0800))
@@ -301,6 +314,6 @@ def flood(address, port, seconds):
 
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
-     "numbers": numbers, "pace": pace, "fire": fire, "capture": capture,
+     "numbers": numbers, "pace": pace, "segments": segments, "fire": fire, "capture": capture,
      "meddle": meddle, "inject": inject, "lanes": lanes, "chat": chat,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
