@@ -203,7 +203,7 @@ def test_a_path_that_shrinks_in_mid_transfer(net):
         mtu_is(machine, 1420)
     sink = pair.b.spawn_traffic("sink", "10.0.0.2", 9000)
     source = pair.a.spawn("/usr/bin/python3", "-u", LAB / "traffic.py", "source", "10.0.0.2", 9000,
-                          30_000_000, "small", 0.02)
+                          10_000_000, "small", 0.02)
     eventually(lambda: pair.b.peer("machine-a")["rx_bytes"] > 1_000_000, "under way")
     pair.router.sh("ip link set eth1 mtu 1300")
     before = pair.b.peer("machine-a")["rx_bytes"]
