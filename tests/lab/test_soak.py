@@ -77,10 +77,11 @@ class Soak:
         due, end = time.monotonic() + REKEY_EVERY, time.monotonic() + SECONDS
         while due < end:
             time.sleep(max(0.0, due - time.monotonic()))
-            due += REKEY_EVERY
             began = time.monotonic()
             self.machines[len(self.took) % 2].veld("rekey", timeout=15)
             self.took.append(time.monotonic() - began)
+            # Never so soon after a slow one that the keys are still fresh.
+            due = max(due, time.monotonic() - REKEY_EVERY / 4) + REKEY_EVERY
             if len(self.took) > 1:  # by then the load has touched what it needs
                 for m in self.machines:
                     self.memory[m].append(memory_kb(m))
