@@ -186,7 +186,7 @@ static const struct veld_io_ops fake_ops = {.write = fake_write};
 Test(too_big, slots_and_rate_are_bounded)
 {
     static struct veld_too_big t;
-    struct veld_counters stats = {0};
+    static struct veld_counters stats;
     struct fake fake = {.io.ops = &fake_ops};
     struct veld_context ctx = {.io = &fake.io, .stats = &stats, .now_ns = VELD_NS_PER_S};
     make_udp(4);
