@@ -14,7 +14,7 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     libmicrohttpd-dev libjansson-dev libtomlplusplus-dev libnl-route-3-dev
     libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
-packages_test="$packages_machines python3 python3-pytest
+packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool"
 # The last line: what Veld is measured beside.
 packages_bench="$packages_machines python3 ethtool
