@@ -14,16 +14,15 @@
 #include "base/bytes.h"
 #include "control/engine/engine.h"
 #include "crypto/primitives.h"
+#include "samples.h"
 
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define PEERS      256
-#define ROUNDS_MAX 15
+#define PEERS 256
 
 struct side {
     struct veld_identity *identity;
@@ -34,11 +33,6 @@ struct side {
     size_t len;
 };
 
-struct samples {
-    double v[ROUNDS_MAX];
-    size_t n;
-};
-
 struct bench {
     unsigned rounds;
     struct veld_now now;
@@ -46,32 +40,6 @@ struct bench {
     struct veld_actions actions;
     struct samples met, first, both, x25519, map; /* per second */
 };
-
-static void add(struct samples *s, double v)
-{
-    if (s->n < ROUNDS_MAX)
-        s->v[s->n++] = v;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(struct samples *s)
-{
-    qsort(s->v, s->n, sizeof s->v[0], compare);
-    return s->n ? s->v[s->n / 2] : 0;
-}
-
-/* This thread's own time, so that others on the machine cost less of the result. */
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * VELD_NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static void die(const char *what)
 {

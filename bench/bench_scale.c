@@ -16,17 +16,16 @@
 #include "dataplane/gate.h"
 #include "dataplane/inbound.h"
 #include "dataplane/outbound.h"
+#include "samples.h"
 
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX  15
 #define PEERS       10000u
 #define PACKET      1400u
 #define LOOKUPS     200000u
@@ -39,11 +38,6 @@
 static const unsigned route_counts[] = {1, 1000, 100000};
 static const unsigned session_counts[] = {1, 100, 1000, PEERS};
 static const unsigned trains[] = {1, 16};
-
-struct samples {
-    double v[ROUNDS_MAX];
-    size_t n;
-};
 
 /* One end: the packet path of a worker over an engine that hands datagrams over. */
 struct site {
@@ -72,32 +66,6 @@ struct bench {
     struct samples forward[VELD_ARRAY_LEN(trains)][VELD_ARRAY_LEN(session_counts)];
     struct samples bad_mac1_ns, unproved_ns, bad_mac2_ns, unknown_answer_ns;
 };
-
-static void add(struct samples *s, double v)
-{
-    if (s->n < ROUNDS_MAX)
-        s->v[s->n++] = v;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(struct samples *s)
-{
-    qsort(s->v, s->n, sizeof s->v[0], compare);
-    return s->n ? s->v[s->n / 2] : 0;
-}
-
-/* This thread's own time, so that others on the machine cost less of the result. */
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * VELD_NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static void die(const char *what)
 {
