@@ -12,10 +12,12 @@ STARTED=$SECONDS
 packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     liburing-dev libsodium-dev liburcu-dev libglib2.0-dev libldns-dev
     libmicrohttpd-dev libjansson-dev libtomlplusplus-dev libnl-route-3-dev
-    libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev"
+    libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev
+    libgrpc-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev libssl-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures
-    clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool"
+    clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool
+    python3-grpcio python3-grpc-tools python3-nacl"
 # The last line: what Veld is measured beside.
 packages_bench="$packages_machines python3 ethtool
     wireguard-go wireguard-tools nebula tinc fastd openvpn openssl"

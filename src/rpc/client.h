@@ -1,0 +1,99 @@
+/*
+ * A client of the coord server: one TLS connection (gRPC C core), calls on it,
+ * each signed by the caller's key. The only include of gRPC outside src/coord.
+ *
+ * Invariants:
+ *  - nothing is sent before the server has shown the certificate that is
+ *    pinned (or one that the CA file vouches for);
+ *  - each callback comes exactly once for a call, on the client's own thread,
+ *    which it must not hold up for long;
+ *  - what a server says of an error is cut to VELD_RPC_TEXT_MAX and cleared of
+ *    control characters before anybody sees it.
+ *
+ * Order of calls: open, (call | stream)*, close. Calls may be started from any
+ * thread; close from one that is not the client's, and ends what is open.
+ * Reconnecting is gRPC's: a call made while there is no connection waits for
+ * one, at most its deadline.
+ */
+#ifndef VELD_RPC_CLIENT_H
+#define VELD_RPC_CLIENT_H
+
+#include "base/err.h"
+#include "trust/trust.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VELD_RPC_TEXT_MAX    256
+#define VELD_RPC_MESSAGE_MAX (1u << 20) /* bytes, either way */
+
+/* The server, and how it is known. What is pointed at is copied. */
+struct veld_rpc_server {
+    const char *address; /* HOST:PORT */
+    uint8_t certificate
+        [32]; /* SHA-256 of the certificate (DER) that is pinned; signatures of calls name it */
+    const char *pem; /* that certificate, in PEM */
+    const char *ca;  /* PEM of CAs to go by instead; NULL: go by the pinned certificate */
+};
+
+/*
+ * Ask a server for its certificate over TLS, and nothing else: for a first look
+ * (`veld login`), and anew in CA mode. `ca` NULL: take any; else it must vouch for it and
+ * the host's name. `pem` is the caller's to free. Blocks, at most `timeout_ms`.
+ * VELD_E_IO (unreachable, refused, no TLS), VELD_E_AUTH, VELD_E_FORMAT (bad address).
+ */
+VELD_MUST_USE int veld_rpc_probe(const char *address, const char *ca, int timeout_ms,
+                                 uint8_t certificate[32], char **pem, struct veld_diag *diag);
+/* "SHA256:" and 43 characters of base64 without padding, as ssh shows keys. */
+#define VELD_CERTIFICATE_STRLEN 51
+char *veld_certificate_format(const uint8_t certificate[32], char out[VELD_CERTIFICATE_STRLEN]);
+/* That form, or 64 hex digits. VELD_E_FORMAT. */
+VELD_MUST_USE int veld_certificate_parse(const char *text, uint8_t certificate[32]);
+
+struct veld_rpc_client;
+VELD_MUST_USE int veld_rpc_open(struct veld_rpc_client **out,
+                                const struct veld_rpc_server *server, struct veld_diag *diag);
+void veld_rpc_close(struct veld_rpc_client *c); /* NULL is allowed */
+
+/* Who signs: an identity or an owner's key. Copied into guarded memory for the call. */
+struct veld_rpc_key {
+    const uint8_t *seed; /* 32 bytes */
+    const uint8_t *pub;
+};
+
+/* How a call ended. */
+struct veld_rpc_result {
+    int status;           /* grpc_status_code; 0: OK */
+    int err;              /* 0, or the veld_err that goes with it */
+    const char *text;     /* the sentence for people; borrowed for the callback */
+    const uint8_t *reply; /* borrowed for the callback */
+    size_t len;
+};
+typedef void veld_rpc_done_fn(void *ctx, const struct veld_rpc_result *r);
+
+/*
+ * "RegisterMember" of service veld.coord.v1.Coord with an encoded message, copied.
+ * `key` NULL: unsigned (Hello). 0: `done` will be called.
+ */
+VELD_MUST_USE int veld_rpc_call(struct veld_rpc_client *c, const struct veld_rpc_key *key,
+                                const char *method, const void *body, size_t len,
+                                int timeout_ms, veld_rpc_done_fn *done, void *ctx);
+
+/* The same and wait: 0 and the reply, or an error with its sentence in `diag`. */
+VELD_MUST_USE int veld_rpc_call_wait(struct veld_rpc_client *c, const struct veld_rpc_key *key,
+                                     const char *method, const void *body, size_t len,
+                                     int timeout_ms, struct veld_blob *reply,
+                                     struct veld_diag *diag);
+
+/* A server's stream: `message` for each, then `done` (without a reply) once. */
+struct veld_rpc_stream;
+typedef void veld_rpc_message_fn(void *ctx, const uint8_t *message, size_t len);
+VELD_MUST_USE int veld_rpc_stream(struct veld_rpc_client *c, const struct veld_rpc_key *key,
+                                  const char *method, const void *body, size_t len,
+                                  veld_rpc_message_fn *message, veld_rpc_done_fn *done,
+                                  void *ctx, struct veld_rpc_stream **out);
+/* Ends it early; `done` still comes. `s` must not be used after `done`. Any thread. */
+void veld_rpc_stream_cancel(struct veld_rpc_stream *s);
+
+#endif

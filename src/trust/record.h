@@ -1,0 +1,45 @@
+/*
+ * What a member says of itself: addresses, endpoints, routes.
+ *
+ * Messages: proto/veld/trust/v1/trust.proto. trust.h has what holds for all.
+ * Pure; any thread.
+ */
+#ifndef VELD_TRUST_RECORD_H
+#define VELD_TRUST_RECORD_H
+
+#include "trust/membership.h"
+#include "trust/network.h"
+
+struct veld_record {
+    struct veld_membership membership;
+    struct veld_ip ipv4; /* family 0: none yet */
+    struct veld_ip ipv6; /* derived */
+    struct veld_prefix
+        routes[VELD_MEMBER_ROUTES_MAX]; /* offered and allowed by the membership */
+    size_t n_routes;
+    struct veld_endpoint endpoints[VELD_MEMBER_ENDPOINTS_MAX];
+    size_t n_endpoints;
+    bool relay;
+    uint64_t features;
+    uint64_t sequence;
+};
+
+/* The encoded Signed record; of `r` the membership's network_id, member and name are used. */
+VELD_MUST_USE int veld_record_sign(struct veld_blob *out, const uint8_t seed[32],
+                                   const struct veld_record *r);
+/* Put together an encoded PeerRecord. */
+VELD_MUST_USE int veld_record_join(struct veld_blob *out, const struct veld_blob *signed_record,
+                                   const struct veld_blob *chain);
+/*
+ * Verify an encoded PeerRecord: the chain as above, then that the member signed
+ * the record, that network, member and name agree, IPv4 lies in `network`'s
+ * range (not its first or last address), every route is within one the
+ * membership allows and is no default route, endpoints are unicast with a port.
+ * Errors as of veld_membership_read.
+ */
+VELD_MUST_USE int veld_record_read(const uint8_t *p, size_t len,
+                                   const struct veld_network *network,
+                                   const struct veld_revocations *revoked, uint64_t now_s,
+                                   struct veld_record *out);
+
+#endif

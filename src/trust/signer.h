@@ -1,0 +1,18 @@
+/*
+ * Who signs a membership, a token or a list of revocations.
+ *
+ * Messages: proto/veld/trust/v1/trust.proto. trust.h has what holds for all.
+ * Pure; any thread.
+ */
+#ifndef VELD_TRUST_SIGNER_H
+#define VELD_TRUST_SIGNER_H
+
+#include "trust/trust.h"
+
+/* Who signs: the owner (admin_chain NULL), or an admin with its own Chain. */
+struct veld_signer {
+    const uint8_t *seed;           /* 32 bytes; borrowed, secret */
+    const struct veld_blob *chain; /* of an admin: its encoded Chain; NULL: the owner */
+};
+
+#endif
