@@ -19,10 +19,26 @@ static const struct {
 
 /* Written once before threads start. */
 static enum veld_log_level threshold = VELD_LOG_INFO;
+static veld_log_sink_fn *sink_fn;
 
 void veld_log_set_level(enum veld_log_level level)
 {
     threshold = level;
+}
+
+void veld_log_set_sink(veld_log_sink_fn *sink)
+{
+    sink_fn = sink;
+}
+
+bool veld_log_is_on(enum veld_log_level level)
+{
+    return level <= threshold;
+}
+
+const char *veld_log_level_name(enum veld_log_level level)
+{
+    return levels[level].name;
 }
 
 int veld_log_level_parse(const char *text, enum veld_log_level *out)
@@ -54,7 +70,7 @@ void veld_log(enum veld_log_level level, const char *fmt, ...)
     if (level > threshold)
         return;
     char line[1024];
-    int n = write_prefix(line, sizeof line, level);
+    int n = sink_fn ? 0 : write_prefix(line, sizeof line, level);
     va_list ap;
     va_start(ap, fmt);
     int m = vsnprintf(line + n, sizeof line - 1 - (size_t)n, fmt, ap);
@@ -62,6 +78,10 @@ void veld_log(enum veld_log_level level, const char *fmt, ...)
     size_t len = (size_t)n + (m > 0 ? (size_t)m : 0);
     if (len > sizeof line - 2)
         len = sizeof line - 2;
+    if (sink_fn) {
+        sink_fn(level, line);
+        return;
+    }
     line[len++] = '\n';
     ssize_t ignored = write(STDERR_FILENO, line, len);
     (void)ignored; /* nowhere left to report it */

@@ -23,6 +23,17 @@ enum veld_log_level { VELD_LOG_ERROR, VELD_LOG_WARN, VELD_LOG_INFO, VELD_LOG_DEB
 void veld_log_set_level(enum veld_log_level level);
 /* "error", "warn", "info", "debug". VELD_E_FORMAT when it is none of them. */
 VELD_MUST_USE int veld_log_level_parse(const char *text, enum veld_log_level *out);
+/* "error", ... Static. */
+const char *veld_log_level_name(enum veld_log_level level);
+/* Would a line of this level be written? */
+bool veld_log_is_on(enum veld_log_level level);
+
+/*
+ * For a program whose lines have a form of their own: each line that passes the level goes
+ * there instead, without its newline. Before threads start; called by any of them.
+ */
+typedef void veld_log_sink_fn(enum veld_log_level level, const char *text);
+void veld_log_set_sink(veld_log_sink_fn *sink);
 
 void veld_log(enum veld_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
