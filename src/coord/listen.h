@@ -1,0 +1,33 @@
+/*
+ * Where a server listens: "ADDR:PORT", "[V6]:PORT", "NAME:PORT", or ":PORT" for
+ * every address of both families.
+ *
+ * Thread: main.
+ */
+#ifndef VELD_COORD_LISTEN_H
+#define VELD_COORD_LISTEN_H
+
+#include "base/addr.h"
+#include "base/err.h"
+
+#define VELD_LISTEN_SOCKETS_MAX 8 /* a name may have several addresses */
+
+struct veld_listen_address {
+    char host[256]; /* empty: every address */
+    uint16_t port;  /* 0: whichever is free */
+};
+/* VELD_E_FORMAT. */
+VELD_MUST_USE int veld_listen_parse(const char *text, struct veld_listen_address *out);
+
+struct veld_listeners {
+    int fds[VELD_LISTEN_SOCKETS_MAX];
+    size_t n;
+    struct veld_endpoint first; /* as bound */
+};
+/* Bound and listening, non-blocking, closed on exec. VELD_E_IO, VELD_E_EXIST (in use), VELD_E_NOENT (no such host). */
+VELD_MUST_USE int veld_listen_open(struct veld_listeners *out,
+                                   const struct veld_listen_address *address,
+                                   struct veld_diag *diag);
+void veld_listen_close(struct veld_listeners *l);
+
+#endif
