@@ -223,6 +223,7 @@ static const char *const action_names[] = {
     [VELD_ACT_RETIRE] = "retire session",
     [VELD_ACT_SEND_MESSAGE] = "send message",
     [VELD_ACT_SET_ENDPOINT] = "set endpoint",
+    [VELD_ACT_WANTED] = "want a session",
     [VELD_ACT_GAVE_UP] = "give up",
     [VELD_ACT_BAD_KEY] = "give up a key",
     [VELD_ACT_PONG] = "pong",
@@ -243,6 +244,7 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
     case VELD_ACT_RETIRE: retire(c, a); break;
     case VELD_ACT_SEND_MESSAGE: send_message(c, a); break;
     case VELD_ACT_SET_ENDPOINT: set_endpoint(c, a); break;
+    case VELD_ACT_WANTED: break;
     case VELD_ACT_GAVE_UP: gave_up(c, a); break;
     case VELD_ACT_BAD_KEY: bad_key(c, a); break;
     case VELD_ACT_PONG: veld_pings_on_pong(c, a); break;

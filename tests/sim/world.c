@@ -378,6 +378,7 @@ static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
         node->link[peer].told = false;
         node->link[peer].held = 0;
         break;
+    case VELD_ACT_WANTED:
     case VELD_ACT_PONG: break;
     }
 }

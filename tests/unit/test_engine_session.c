@@ -329,6 +329,55 @@ Test(engine_session, removing_a_peer_leaves_nothing)
     pair_free(&p);
 }
 
+Test(engine_session, who_is_blocked_has_no_session_and_gets_none)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    cr_assert_eq(on_session(&p, &p.a, VELD_EV_REKEY_DUE, m.initiator_index, &p.b.address), 0);
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_BLOCK), 0);
+    cr_assert_eq(must(&p.a, VELD_ACT_RETIRE).index, m.initiator_index);
+    cr_assert_not_null(action(&p.a, VELD_ACT_GAVE_UP), "what waits is dropped");
+    cr_assert_eq(state(&p.a), VELD_PEER_BLOCKED);
+    cr_assert_eq(veld_engine_deadline(p.a.engine), UINT64_MAX);
+    /* Neither by an answer that was under way, nor by its own wish, nor by ours. */
+    deliver(&p, &p.a, &p.b, &initiation);
+    struct veld_action response = must(&p.b, VELD_ACT_SEND);
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &response), DROPPED(INDEX));
+    advance_ms(&p, 6000); /* b held off its own while its answer could be used */
+    cr_assert_eq(on_session(&p, &p.b, VELD_EV_REKEY_DUE, m.responder_index, &p.a.address), 0);
+    initiation = must(&p.b, VELD_ACT_SEND);
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &initiation), DROPPED(UNKNOWN_PEER));
+    static const enum veld_event_type wishes[] = {VELD_EV_NEED_SESSION, VELD_EV_PING,
+                                                  VELD_EV_REKEY};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(wishes); i++) {
+        cr_assert_eq(on_peer(&p, &p.a, wishes[i]), VELD_E_PERM);
+        cr_assert_eq(p.a.out.n, 0);
+    }
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_UNBLOCK), 0);
+    cr_assert_eq(state(&p.a), VELD_PEER_IDLE);
+    on_peer(&p, &p.b, VELD_EV_GOODBYE);
+    advance_ms(&p, 1000);
+    handshake(&p, &p.a, &p.b);
+    pair_free(&p);
+}
+
+Test(engine_session, who_is_kept_alive_is_called_when_unblocked_not_before)
+{
+    struct pair p;
+    pair_make(&p);
+    add_peer(&p.a, &p.b, 25);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_BLOCK), 0);
+    struct veld_engine_peer_config cfg = peer_config(&p.b);
+    cfg.keepalive_s = 25;
+    cr_assert_eq(veld_engine_peer_set(p.a.engine, p.a.peer, &cfg), 0);
+    cr_assert_eq(veld_engine_deadline(p.a.engine), UINT64_MAX);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_UNBLOCK), 0);
+    cr_assert_gt(run_timers(&p, &p.a, 10), 0);
+    pair_free(&p);
+}
+
 Test(engine_session, a_session_the_peer_does_not_have_is_replaced_while_another_is_heard)
 {
     struct pair p;

@@ -137,12 +137,55 @@ Test(engine_timers, a_peer_without_endpoint_waits_for_one)
     cr_assert_eq(veld_engine_peer_add(p.a.engine, &cfg, &p.a.peer), 0);
     cr_assert_eq(veld_engine_deadline(p.a.engine), UINT64_MAX);
     cr_assert_eq(on_peer(&p, &p.a, VELD_EV_NEED_SESSION), 0);
-    cr_assert_eq(p.a.out.n, 0);
+    cr_assert_eq(must(&p.a, VELD_ACT_WANTED).peer, p.a.peer, "it may hear of it otherwise");
+    cr_assert_eq(p.a.out.n, 1);
     cr_assert_eq(state(&p.a), VELD_PEER_IDLE);
     advance_ms(&p, 3000);
     cfg.endpoint = p.b.address;
     cr_assert_eq(veld_engine_peer_set(p.a.engine, p.a.peer, &cfg), 0);
     cr_assert_eq(run_timers(&p, &p.a, 0), p.now.mono_ns, "it is wanted: call now");
+    pair_free(&p);
+}
+
+/* How often it was said that `peer` is wanted in so much time. */
+static unsigned wanted_for(struct pair *p, struct side *s, uint64_t ms)
+{
+    unsigned n = 0;
+    uint64_t end = p->now.mono_ns + ms * VELD_NS_PER_MS, at;
+    while ((at = veld_engine_deadline(s->engine)) <= end) {
+        advance_ms(p, (at - p->now.mono_ns + VELD_NS_PER_MS - 1) / VELD_NS_PER_MS);
+        cr_assert_eq(step(p, s, &(struct veld_event){.type = VELD_EV_TIMER}), 1);
+        n += actions_of(s, VELD_ACT_WANTED);
+    }
+    return n;
+}
+
+Test(engine_timers, whoever_does_not_answer_is_told_by_other_ways_at_each_retry)
+{
+    struct pair p;
+    for (int with_endpoint = 0; with_endpoint < 2; with_endpoint++) {
+        pair_make(&p);
+        struct veld_engine_peer_config cfg = peer_config(&p.b);
+        cfg.endpoint = with_endpoint ? p.b.address : (struct veld_endpoint){0};
+        cr_assert_eq(veld_engine_peer_add(p.a.engine, &cfg, &p.a.peer), 0);
+        on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+        cr_assert_eq(actions_of(&p.a, VELD_ACT_WANTED), 1);
+        unsigned n = wanted_for(&p, &p.a, 89000);
+        cr_assert(n >= 16 && n <= 17, "%u", n);
+        cr_assert_eq(wanted_for(&p, &p.a, 200000), 0, "until somebody wants it again");
+        pair_free(&p);
+    }
+}
+
+Test(engine_timers, new_keys_are_asked_for_in_the_session_until_it_is_silent)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    on_session(&p, &p.a, VELD_EV_REKEY_DUE, m.initiator_index, &p.b.address);
+    cr_assert_not_null(action(&p.a, VELD_ACT_SEND));
+    cr_assert_null(action(&p.a, VELD_ACT_WANTED));
+    cr_assert_geq(wanted_for(&p, &p.a, 20000), 3);
     pair_free(&p);
 }
 

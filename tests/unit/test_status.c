@@ -174,6 +174,26 @@ Test(status, peers)
     json_decref(json);
 }
 
+Test(status, a_state_says_why_nothing_is_said)
+{
+    static const char *const texts[] = {[VELD_PEER_IDLE] = "idle",
+                                        [VELD_PEER_CONNECTING] = "connecting",
+                                        [VELD_PEER_ACTIVE] = "active",
+                                        [VELD_PEER_OFFLINE] = "offline",
+                                        [VELD_PEER_BLOCKED] = "blocked: key changed"};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(texts); i++) {
+        const struct veld_status_peer peer = {.config = &peers[0],
+                                              .info.state = (enum veld_peer_state)i};
+        static const uint8_t pub[32];
+        struct veld_status s = {
+            .config = &config, .pub = pub, .dns_method = "off", .peers = &peer, .n_peers = 1};
+        json_t *json = veld_status_json(&s);
+        cr_assert_not_null(json);
+        cr_assert_str_eq(STR("peers.0.state"), texts[i]);
+        json_decref(json);
+    }
+}
+
 Test(status, every_drop_reason_is_there_and_summed)
 {
     json_t *json = example();

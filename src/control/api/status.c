@@ -68,6 +68,7 @@ static const char *state_name(enum veld_peer_state state)
     case VELD_PEER_CONNECTING: return "connecting";
     case VELD_PEER_ACTIVE: return "active";
     case VELD_PEER_OFFLINE: return "offline";
+    case VELD_PEER_BLOCKED: return "blocked: key changed";
     }
     return "idle";
 }

@@ -55,19 +55,32 @@ static bool holds_off(struct veld_step *s, struct veld_engine_peer *p)
     return true;
 }
 
+static uint64_t next_retry(struct veld_step *s)
+{
+    return s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + jitter(s);
+}
+
+/* Who has a session is told the endpoint by it, unless it is silent. */
+static void call_otherwise(struct veld_step *s, const struct veld_engine_peer *p)
+{
+    if (!veld_slot_used(&p->link->current) || p->link->attempts > 1)
+        veld_step_act(s, VELD_ACT_WANTED, p->id);
+}
+
 static int send_initiation(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_attempt_forget(s->e, p);
-    p->link->send_due_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + jitter(s);
-    p->link->handshake_at_ns = p->link->send_due_ns;
+    p->link->handshake_at_ns = p->link->send_due_ns = next_retry(s);
     p->link->attempts++;
     int rc = veld_initiation_send(s, p);
     if (rc == VELD_E_KEY) {
         veld_step_act(s, VELD_ACT_BAD_KEY, p->id);
         veld_attempt_end(s->e, p);
         p->offline = true;
-        rc = 0;
+        return 0;
     }
+    if (rc == 0)
+        call_otherwise(s, p);
     return rc;
 }
 
@@ -96,11 +109,12 @@ static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
     if (veld_ns_since(s->now.mono_ns, p->link->attempt_started_ns) >= give_up_ns &&
         !give_up(s, p))
         return 0;
-    if (p->endpoint.ip.family == 0) {
-        p->link->handshake_at_ns = p->link->attempt_started_ns + give_up_ns;
-        return 0;
-    }
-    return holds_off(s, p) ? 0 : send_initiation(s, p);
+    if (p->endpoint.ip.family != 0)
+        return holds_off(s, p) ? 0 : send_initiation(s, p);
+    p->link->handshake_at_ns =
+        VELD_MIN(p->link->attempt_started_ns + give_up_ns, next_retry(s));
+    call_otherwise(s, p);
+    return 0;
 }
 
 int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)

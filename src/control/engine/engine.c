@@ -66,7 +66,7 @@ static void update_deadline(struct veld_engine *e, const struct veld_engine_peer
 static int call_if_kept_alive(struct veld_engine_peer *p)
 {
     const struct veld_engine_link *l = p->link;
-    if (!p->keepalive_s || !p->endpoint.ip.family ||
+    if (p->blocked || !p->keepalive_s || !p->endpoint.ip.family ||
         (l && (l->attempting || veld_slot_used(&l->current))))
         return 0;
     int rc = veld_peer_wake(p);
@@ -127,6 +127,8 @@ int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
 
 static enum veld_peer_state state_of(const struct veld_engine_peer *p)
 {
+    if (p->blocked)
+        return VELD_PEER_BLOCKED;
     if (p->offline)
         return VELD_PEER_OFFLINE;
     if (!p->link)
@@ -235,6 +237,19 @@ static int rekey(struct veld_step *s, struct veld_engine_peer *p)
     return veld_attempt_wanted(s, p);
 }
 
+static void block(struct veld_step *s, struct veld_engine_peer *p)
+{
+    veld_session_retire_all(s, p);
+    veld_attempt_abandon(s, p);
+    p->blocked = true;
+}
+
+static int unblock(struct veld_engine_peer *p)
+{
+    p->blocked = false;
+    return call_if_kept_alive(p);
+}
+
 static void remove_peer(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_session_retire_all(s, p);
@@ -252,6 +267,9 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     int rc = veld_step_touch(s, p);
     if (rc < 0)
         return rc;
+    bool ends = ev->type == VELD_EV_UNBLOCK || ev->type == VELD_EV_REMOVE_PEER;
+    if (p->blocked && !ends)
+        return VELD_E_PERM;
     switch (ev->type) {
     case VELD_EV_NEED_SESSION:
         return veld_slot_used(&p->link->current) ? 0 : veld_attempt_wanted(s, p);
@@ -260,6 +278,8 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     case VELD_EV_PING: return veld_path_ping(s, p);
     case VELD_EV_REKEY: return rekey(s, p);
     case VELD_EV_GOODBYE: goodbye(s, p); return 0;
+    case VELD_EV_BLOCK: block(s, p); return 0;
+    case VELD_EV_UNBLOCK: return unblock(p);
     default: remove_peer(s, p); return 0;
     }
 }
@@ -298,6 +318,8 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_PING:
     case VELD_EV_REKEY:
     case VELD_EV_TOO_BIG:
+    case VELD_EV_BLOCK:
+    case VELD_EV_UNBLOCK:
     case VELD_EV_REMOVE_PEER:
     case VELD_EV_GOODBYE: rc = on_peer_event(&s, ev); break;
     case VELD_EV_TIMER: rc = on_timer(&s); break;

@@ -94,6 +94,7 @@ enum veld_peer_state {
     VELD_PEER_CONNECTING, /* handshake under way */
     VELD_PEER_ACTIVE,     /* a session sends */
     VELD_PEER_OFFLINE,    /* the last attempt was given up */
+    VELD_PEER_BLOCKED,    /* it is not talked to until VELD_EV_UNBLOCK */
 };
 
 struct veld_peer_info {
@@ -124,6 +125,8 @@ enum veld_event_type {
     VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
     VELD_EV_REKEY, /* new keys with `peer` now (veld rekey); VELD_E_LIMIT when it has them */
     VELD_EV_TOO_BIG, /* our own kernel refused an inner packet or probe of `len` bytes to `peer` */
+    VELD_EV_BLOCK, /* end all sessions and attempts with `peer`, answer it no more */
+    VELD_EV_UNBLOCK,
     VELD_EV_REMOVE_PEER,
     VELD_EV_GOODBYE, /* we are stopping: tell `peer`, retire its sessions */
     VELD_EV_TIMER,
@@ -151,9 +154,10 @@ enum veld_action_type {
     VELD_ACT_RETIRE,            /* session `index`: forget it */
     VELD_ACT_SEND_MESSAGE, /* on session `index`; len 0 is a keepalive; `to` family 0: peer's endpoint */
     VELD_ACT_SET_ENDPOINT, /* peer's endpoint is `to` now; worth remembering on disk */
-    VELD_ACT_GAVE_UP,      /* nobody answered: drop what waits for `peer` */
-    VELD_ACT_BAD_KEY,      /* P of `peer` is no usable key: the same, for good */
-    VELD_ACT_PONG,         /* `peer` answered a ping from `to`; rtt_ns */
+    VELD_ACT_WANTED, /* an attempt begins or goes on: tell `peer` by other ways, if there are any */
+    VELD_ACT_GAVE_UP, /* nobody answered: drop what waits for `peer` */
+    VELD_ACT_BAD_KEY, /* P of `peer` is no usable key: the same, for good */
+    VELD_ACT_PONG,    /* `peer` answered a ping from `to`; rtt_ns */
     VELD_ACT_PROBE, /* on session `index`, to the peer's endpoint: one message for each of `probes` */
     VELD_ACT_SET_MTU, /* of the path to the peer's endpoint: mtu, mtu_known (path_mtu.h) */
 };

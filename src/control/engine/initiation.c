@@ -123,7 +123,7 @@ static int read_initiation(struct veld_step *s, const struct veld_event *ev,
         return veld_step_drop(s, VELD_DROP_HANDSHAKE);
     /* P, whole, is the peer's name: -P has the same s. Whoever sent this knows the secret of s. */
     struct veld_engine_peer *p = veld_peer_table_find(s->e->peers, offer->identity);
-    if (!p || veld_peer_table_prove(s->e->peers, p) < 0 ||
+    if (!p || p->blocked || veld_peer_table_prove(s->e->peers, p) < 0 ||
         !veld_equal(p->x_pub, n->rs, sizeof p->x_pub))
         return veld_step_drop(s, VELD_DROP_UNKNOWN_PEER);
     *peer = p;

@@ -112,6 +112,7 @@ struct veld_engine_peer {
     enum veld_key_state key;
     bool we_lead; /* our P is the smaller: of crossing handshakes ours survives */
     bool offline; /* the last attempt was given up */
+    bool blocked; /* no session, no attempt */
     uint16_t keepalive_s;
     struct veld_endpoint configured, endpoint;
     uint64_t endpoint_proved_ns; /* when it last showed that it receives from us; 0: never */
