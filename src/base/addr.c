@@ -118,6 +118,21 @@ int veld_endpoint_parse(const char *text, struct veld_endpoint *out)
     return 0;
 }
 
+int veld_endpoint_parse_listen(const char *text, struct veld_endpoint *out)
+{
+    char both[VELD_ENDPOINT_STRLEN];
+    bool any = text[0] == ':' && text[1] != ':';
+    if (any)
+        snprintf(both, sizeof both, "[::]%s", text);
+    struct veld_endpoint e;
+    if (veld_endpoint_parse(any ? both : text, &e) < 0)
+        return VELD_E_FORMAT;
+    if (e.ip.family == 4 ? e.ip.b[0] >= 224 : e.ip.b[0] == 0xff)
+        return VELD_E_FORMAT;
+    *out = e;
+    return 0;
+}
+
 char *veld_ip_format(const struct veld_ip *ip, char out[VELD_IP_STRLEN])
 {
     int af = ip->family == 4 ? AF_INET : AF_INET6;

@@ -45,6 +45,8 @@ VELD_MUST_USE int veld_ip_parse(const char *text, struct veld_ip *out);
 VELD_MUST_USE int veld_prefix_parse(const char *text, struct veld_prefix *out);
 /* "1.2.3.4:51820", "[2001:db8::1]:51820", "[fe80::1%eth0]:51820". Port 1..65535. */
 VELD_MUST_USE int veld_endpoint_parse(const char *text, struct veld_endpoint *out);
+/* Where to listen: the same, or ":51820" for all addresses of both families; never multicast. */
+VELD_MUST_USE int veld_endpoint_parse_listen(const char *text, struct veld_endpoint *out);
 
 /* Value to text; `out` has the size named above. Returns `out`. "-" for none. */
 char *veld_ip_format(const struct veld_ip *ip, char out[VELD_IP_STRLEN]);

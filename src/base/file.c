@@ -122,6 +122,14 @@ int veld_file_create(const char *path, const void *data, size_t len, mode_t mode
     return rc < 0 ? rc : sync_parent(path);
 }
 
+/* 0 also when it is there already. */
+static int make_dir(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) < 0)
+        return errno == EEXIST ? 0 : from_errno();
+    return sync_parent(path);
+}
+
 int veld_mkdirs(const char *path, mode_t mode)
 {
     char copy[PATH_MAX];
@@ -129,11 +137,10 @@ int veld_mkdirs(const char *path, mode_t mode)
         return VELD_E_RANGE;
     for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-            return from_errno();
+        int rc = make_dir(copy, 0755);
+        if (rc < 0)
+            return rc;
         *slash = '/';
     }
-    if (mkdir(copy, mode) < 0 && errno != EEXIST)
-        return from_errno();
-    return 0;
+    return make_dir(copy, mode);
 }

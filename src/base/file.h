@@ -29,7 +29,7 @@ VELD_MUST_USE int veld_file_replace(const char *path, const void *data, size_t l
 /* The same, but VELD_E_EXIST when `path` is there already (link, not rename: no race). */
 VELD_MUST_USE int veld_file_create(const char *path, const void *data, size_t len, mode_t mode);
 
-/* Every missing directory of `path`, the last one with `mode`. */
+/* Every missing directory of `path`, the last one with `mode`; there to stay when it returns 0. */
 VELD_MUST_USE int veld_mkdirs(const char *path, mode_t mode);
 
 #endif

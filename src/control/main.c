@@ -3,6 +3,7 @@
  */
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/state_dir.h"
 #include "control/host/background.h"
 #include "control/config/config.h"
 #include "control/control.h"

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/state_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ENDPOINTS_VERSION 1
@@ -47,40 +47,6 @@ static int lock_dir(struct veld_state *s, struct veld_diag *diag)
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(s->lock_fd, 0) < 0 || pwrite(s->lock_fd, pid, (size_t)n, 0) != n)
         return veld_fail(diag, VELD_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return 0;
-}
-
-static bool is_trusted(uid_t owner)
-{
-    const char *caller = getenv("SUDO_UID");
-    return owner == 0 || owner == geteuid() ||
-           (caller && strtoul(caller, NULL, 10) == (unsigned long)owner);
-}
-
-int veld_state_dir_make(const char *dir, struct veld_diag *diag)
-{
-    struct stat st;
-    if (strlen(dir) >= PATH_MAX - 32)
-        return veld_fail(diag, VELD_E_RANGE, "%s: the path is too long", dir);
-    if (veld_mkdirs(dir, 0700) < 0 || stat(dir, &st) < 0)
-        return veld_fail(
-            diag, VELD_E_IO,
-            "cannot make the state directory %s: %s; name another with --state-dir", dir,
-            strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return veld_fail(diag, VELD_E_IO,
-                         "%s is not a directory; name another with --state-dir", dir);
-    if (!is_trusted(st.st_uid))
-        return veld_fail(diag, VELD_E_PERM,
-                         "the state directory %s belongs to user %u, who could replace this "
-                         "machine's key; name another with --state-dir",
-                         dir, (unsigned)st.st_uid);
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
-        return veld_fail(diag, VELD_E_PERM,
-                         "others than its owner may write to the state directory %s (mode "
-                         "%04o) and so replace this machine's key; name another with "
-                         "--state-dir, or mend it with: chmod go-w %s",
-                         dir, (unsigned)(st.st_mode & 07777), dir);
     return 0;
 }
 
@@ -126,22 +92,7 @@ int veld_state_identity(struct veld_state *s, const char *path, struct veld_iden
             return veld_fail(diag, VELD_E_RANGE, "%s: the path is too long", s->dir);
         path = own;
     }
-    *made = false;
-    int rc = veld_identity_load(path, out, diag);
-    if (rc != VELD_E_NOENT)
-        return rc;
-
-    struct veld_identity *id = veld_identity_generate();
-    if (!id)
-        return veld_fail(diag, VELD_E_NOMEM, "out of memory");
-    rc = veld_identity_save(id, path, diag);
-    if (rc < 0) {
-        veld_identity_free(id);
-        return rc;
-    }
-    *made = true;
-    *out = id;
-    return 0;
+    return veld_identity_load_or_make(path, out, made, diag);
 }
 
 int veld_state_timestamp_load(struct veld_state *s, uint64_t *floor_ns, struct veld_diag *diag)

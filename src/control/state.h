@@ -28,14 +28,7 @@
 
 struct veld_state;
 
-/*
- * Make the directory (0700) if missing. VELD_E_PERM when somebody else could
- * change what is in it: they would choose this machine's key, and which files
- * are "put back" by undo.json. Others are all but root, the daemon's user and
- * the one who called sudo.
- */
-VELD_MUST_USE int veld_state_dir_make(const char *dir, struct veld_diag *diag);
-/* The same, and lock it. VELD_E_EXIST names the daemon that holds it. */
+/* base/state_dir.h, and lock it. VELD_E_EXIST names the daemon that holds it. */
 VELD_MUST_USE int veld_state_open(struct veld_state **out, const char *dir,
                                   struct veld_diag *diag);
 void veld_state_close(struct veld_state *s); /* NULL is allowed */

@@ -1,15 +1,11 @@
 #include "crypto/identity.h"
 
-#include "base/file.h"
 #include "crypto/primitives.h"
 #include "crypto/secret_file.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TEXT_LEN VELD_SECRET_TEXT_LEN
 
 /* ---- in memory ---- */
 
@@ -66,21 +62,28 @@ int veld_identity_load(const char *path, struct veld_identity **out, struct veld
 
 int veld_identity_save(const struct veld_identity *id, const char *path, struct veld_diag *diag)
 {
-    char text[TEXT_LEN + 2];
-    int rc = veld_base64_encode(text, sizeof text, id->seed, sizeof id->seed);
+    return veld_secret_file_create(path, "identity", id->seed, diag);
+}
+
+int veld_identity_load_or_make(const char *path, struct veld_identity **out, bool *made,
+                               struct veld_diag *diag)
+{
+    *made = false;
+    int rc = veld_identity_load(path, out, diag);
+    if (rc != VELD_E_NOENT)
+        return rc;
+    struct veld_identity *id = veld_identity_generate();
+    if (!id)
+        return veld_fail(diag, VELD_E_NOMEM, "%s: no guarded memory for the identity", path);
+    rc = veld_identity_save(id, path, diag);
     if (rc == 0) {
-        text[TEXT_LEN] = '\n';
-        rc = veld_file_create(path, text, TEXT_LEN + 1, 0600);
+        *made = true;
+        *out = id;
+        return 0;
     }
-    int saved_errno = errno;
-    veld_wipe(text, sizeof text);
-    if (rc == VELD_E_EXIST)
-        return veld_fail(diag, rc, "%s: already exists; an identity is never overwritten",
-                         path);
-    if (rc < 0)
-        return veld_fail(diag, rc, "%s: cannot write the identity: %s", path,
-                         strerror(saved_errno));
-    return 0;
+    veld_identity_free(id);
+    /* Another process was faster: theirs it is. */
+    return rc == VELD_E_EXIST ? veld_identity_load(path, out, diag) : rc;
 }
 
 /* ---- public keys as text ---- */

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define VELD_PUBKEY_STRLEN      45 /* base64 of 32 bytes and NUL */
@@ -41,6 +42,9 @@ VELD_MUST_USE int veld_identity_load(const char *path, struct veld_identity **ou
 /* Write 0600, never over an existing file (VELD_E_EXIST); atomic and synced. */
 VELD_MUST_USE int veld_identity_save(const struct veld_identity *id, const char *path,
                                      struct veld_diag *diag);
+/* Load, or make one where there is none; `made` tells which. */
+VELD_MUST_USE int veld_identity_load_or_make(const char *path, struct veld_identity **out,
+                                             bool *made, struct veld_diag *diag);
 
 /* Text forms of a public key. veld_pubkey_parse also proves the key usable (VELD_E_KEY). */
 void veld_pubkey_format(const uint8_t pub[32], char out[VELD_PUBKEY_STRLEN]);

@@ -1,5 +1,6 @@
 #include "crypto/secret_file.h"
 
+#include "base/file.h"
 #include "crypto/primitives.h"
 
 #include <errno.h>
@@ -84,4 +85,24 @@ int veld_secret_file_read(const char *path, const char *what, const char *remedy
     if (rc < 0)
         veld_wipe(out, 32);
     return rc;
+}
+
+int veld_secret_file_create(const char *path, const char *what, const uint8_t secret[32],
+                            struct veld_diag *diag)
+{
+    char text[TEXT_LEN + 2];
+    int rc = veld_base64_encode(text, sizeof text, secret, 32);
+    if (rc == 0) {
+        text[TEXT_LEN] = '\n';
+        rc = veld_file_create(path, text, TEXT_LEN + 1, 0600);
+    }
+    int saved_errno = errno;
+    veld_wipe(text, sizeof text);
+    if (rc == VELD_E_EXIST)
+        return veld_fail(diag, rc, "%s: already exists; an %s is never overwritten", path,
+                         what);
+    if (rc < 0)
+        return veld_fail(diag, rc, "%s: cannot write the %s: %s", path, what,
+                         strerror(saved_errno));
+    return 0;
 }

@@ -24,5 +24,8 @@
  */
 VELD_MUST_USE int veld_secret_file_read(const char *path, const char *what, const char *remedy,
                                         uint8_t out[32], struct veld_diag *diag);
+/* Write it, mode 0600, never over a file that is there (VELD_E_EXIST); atomic and synced. */
+VELD_MUST_USE int veld_secret_file_create(const char *path, const char *what,
+                                          const uint8_t secret[32], struct veld_diag *diag);
 
 #endif

@@ -1,4 +1,5 @@
 #include "base/addr.h"
+#include "base/bytes.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -110,4 +111,22 @@ Test(addr, sockaddr_round_trip_on_both_families)
     cr_assert(veld_endpoint_equal(&v4, &back));
     cr_assert_eq(veld_endpoint_to_sockaddr(&v6, AF_INET, &ss, &len), VELD_E_UNSUPPORTED);
     cr_assert_eq(veld_endpoint_from_sockaddr((struct sockaddr *)&ss, 3, &back), VELD_E_FORMAT);
+}
+
+Test(addr, listen)
+{
+    static const char *const good[][2] = {{":51820", "[::]:51820"},
+                                          {"[::]:1", "[::]:1"},
+                                          {"0.0.0.0:51820", "0.0.0.0:51820"},
+                                          {"127.0.0.1:5", "127.0.0.1:5"}};
+    static const char *const bad[] = {"",      ":",           ":0",          "::1",
+                                      "51820", "224.0.0.1:5", "[ff02::1]:5", "host:5"};
+    struct veld_endpoint e;
+    for (size_t i = 0; i < VELD_ARRAY_LEN(good); i++) {
+        char text[VELD_ENDPOINT_STRLEN];
+        cr_expect_eq(veld_endpoint_parse_listen(good[i][0], &e), 0, "%s", good[i][0]);
+        cr_expect_str_eq(veld_endpoint_format(&e, text), good[i][1]);
+    }
+    for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++)
+        cr_expect_eq(veld_endpoint_parse_listen(bad[i], &e), VELD_E_FORMAT, "%s", bad[i]);
 }

@@ -252,3 +252,19 @@ Test(identity, pubkey_text_is_exact_and_its_key_usable)
     cr_assert_eq(veld_pubkey_parse(text, pub), VELD_E_KEY, "not canonical");
     cr_assert_arr_eq(pub, expected, 32, "a refused key changed the output");
 }
+
+Test(identity, load_or_make)
+{
+    struct veld_identity *a = NULL, *b = NULL;
+    bool made;
+    cr_assert_eq(veld_identity_load_or_make(path, &a, &made, &diag), 0, "%s", diag.text);
+    cr_assert(made);
+    cr_assert_eq(veld_identity_load_or_make(path, &b, &made, &diag), 0, "%s", diag.text);
+    cr_assert_not(made);
+    cr_assert_arr_eq(a->pub, b->pub, 32);
+    veld_identity_free(a);
+    veld_identity_free(b);
+    cr_assert_eq(chmod(path, 0644), 0);
+    cr_assert_eq(veld_identity_load_or_make(path, &a, &made, &diag), VELD_E_PERM);
+    cr_assert_not(made);
+}

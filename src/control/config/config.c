@@ -1,47 +1,26 @@
 #include "control/config/config.h"
 
 #include "base/file.h"
+#include "base/label.h"
 #include "control/config/config_read.h"
 #include "crypto/primitives.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define DEFAULT_PORT      51820
 #define DEFAULT_INTERFACE "veld0"
 #define DEFAULT_MTU       1420
 #define SEE_EXAMPLE       "; veld-config(5) has an example"
 
-/* The host name up to its first dot, made a label. */
-static void default_name(char out[VELD_NAME_MAX + 1])
-{
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    size_t n = 0;
-    for (const char *p = host; *p && *p != '.' && n < VELD_NAME_MAX; p++) {
-        bool plain = isascii(*p) && isalnum((unsigned char)*p);
-        if (plain)
-            out[n++] = (char)tolower((unsigned char)*p);
-        else if (n > 0)
-            out[n++] = '-';
-    }
-    while (n > 0 && out[n - 1] == '-')
-        n--;
-    out[n] = '\0';
-    if (n == 0)
-        strcpy(out, "machine");
-}
-
 static void set_defaults(struct veld_config *c)
 {
     c->listen = (struct veld_endpoint){.ip.family = 6, .port = DEFAULT_PORT};
     strcpy(c->interface, DEFAULT_INTERFACE);
-    default_name(c->name);
+    veld_label_of_machine(c->name);
     c->mtu = DEFAULT_MTU;
     c->accept_routes = true;
     c->dns_mode = VELD_DNS_AUTO;

@@ -51,20 +51,12 @@ int veld_config_listen(struct veld_config_reader *r, const char *key, const stru
     int rc = veld_config_string(r, key, v, &text);
     if (rc < 0)
         return rc;
-    char both[VELD_ENDPOINT_STRLEN];
-    bool any = text[0] == ':' && text[1] != ':';
-    if (any)
-        snprintf(both, sizeof both, "[::]%s", text);
-    struct veld_endpoint e;
-    bool good = veld_endpoint_parse(any ? both : text, &e) == 0;
-    bool multicast = good && (e.ip.family == 4 ? e.ip.b[0] >= 224 : e.ip.b[0] == 0xff);
-    if (!good || multicast)
+    if (veld_endpoint_parse_listen(text, out) < 0)
         return veld_config_fail(
             r, v->line, key,
             "\"%s\" is not an address to listen on; write an IP address of this machine and a "
             "port, as in \"[::]:51820\" (IPv4 and IPv6) or \"0.0.0.0:51820\" (IPv4 only)",
             veld_config_quote(text).text);
-    *out = e;
     return 0;
 }
 

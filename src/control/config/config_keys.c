@@ -1,13 +1,13 @@
 #include "control/config/config_read.h"
 
 #include "base/bytes.h"
+#include "base/label.h"
 #include "base/nearest.h"
 #include "crypto/aead.h"
 #include "crypto/identity.h"
 #include "crypto/primitives.h"
 #include "dataplane/dataplane.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,29 +98,19 @@ static int read_keepalive(struct veld_config_reader *r, const char *key,
     return rc;
 }
 
-/* A "%d" at the end lets the kernel choose the number. */
 static int read_interface(struct veld_config_reader *r, const char *key,
                           const struct veld_toml *v)
 {
-    static const char *const taken[] = {".", "..", "lo", "all", "default"};
     const char *text;
     int rc = veld_config_string(r, key, v, &text);
     if (rc < 0)
         return rc;
-    size_t len = strlen(text);
-    bool good = len < IF_NAMESIZE;
-    size_t plain = len > 2 && strcmp(text + len - 2, "%d") == 0 ? len - 2 : len;
-    for (size_t i = 0; i < plain && good; i++)
-        good = isascii(text[i]) &&
-               (isalnum((unsigned char)text[i]) || strchr("._-", text[i]) != NULL);
-    for (size_t i = 0; i < VELD_ARRAY_LEN(taken) && good; i++)
-        good = strcmp(text, taken[i]) != 0;
-    if (!good)
+    if (!veld_interface_name_is_valid(text))
         return veld_config_fail(r, v->line, key,
                                 "\"%s\" cannot name an interface; use 1 to %d letters, digits, "
                                 "'.', '_' or '-', as in \"veld0\"",
                                 veld_config_quote(text).text, IF_NAMESIZE - 1);
-    memcpy(r->config->interface, text, len + 1);
+    strcpy(r->config->interface, text);
     return 0;
 }
 
