@@ -186,7 +186,12 @@ Test(status, a_state_says_why_nothing_is_said)
                                               .info.state = (enum veld_peer_state)i};
         static const uint8_t pub[32];
         struct veld_status s = {
-            .config = &config, .pub = pub, .dns_method = "off", .peers = &peer, .n_peers = 1};
+            .config = &config,
+            .pub = pub,
+            .dataplane = {.aead = "", .engine = "", .engine_features = "", .offload = ""},
+            .dns_method = "off",
+            .peers = &peer,
+            .n_peers = 1};
         json_t *json = veld_status_json(&s);
         cr_assert_not_null(json);
         cr_assert_str_eq(STR("peers.0.state"), texts[i]);
