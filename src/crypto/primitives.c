@@ -250,6 +250,25 @@ int veld_base64_decode(void *out, size_t len, const char *text, size_t text_len)
     return VELD_E_FORMAT;
 }
 
+int veld_base64url_encode(char *text, size_t text_size, const void *p, size_t len)
+{
+    const int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
+    if (text_size < sodium_base64_encoded_len(len, variant))
+        return VELD_E_RANGE;
+    sodium_bin2base64(text, text_size, p, len, variant);
+    return 0;
+}
+
+int veld_base64url_decode(void *out, size_t max, size_t *len, const char *text, size_t text_len)
+{
+    if (sodium_base642bin(out, max, text, text_len, NULL, len, NULL,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0)
+        return 0;
+    veld_wipe(out, max);
+    *len = 0;
+    return VELD_E_FORMAT;
+}
+
 /* ---- guarded memory ---- */
 
 void *veld_secure_alloc(size_t len)

@@ -89,6 +89,12 @@ uint64_t veld_siphash(const uint8_t key[16], const void *p, size_t len);
 VELD_MUST_USE int veld_base64_encode(char *text, size_t text_size, const void *p, size_t len);
 /* Exactly `len` bytes, canonical, nothing after them. VELD_E_FORMAT otherwise. */
 VELD_MUST_USE int veld_base64_decode(void *out, size_t len, const char *text, size_t text_len);
+/* base64url without padding (RFC 4648, section 5); the same rules. */
+VELD_MUST_USE int veld_base64url_encode(char *text, size_t text_size, const void *p,
+                                        size_t len);
+/* At most `max` bytes; how many is in `*len`. */
+VELD_MUST_USE int veld_base64url_decode(void *out, size_t max, size_t *len, const char *text,
+                                        size_t text_len);
 
 /* Guarded memory: page-aligned, mlocked where allowed, canary-checked, kept out of core dumps. */
 void *veld_secure_alloc(size_t len);

@@ -538,3 +538,27 @@ Test(primitives, guarded_memory_ends_at_a_fence)
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     veld_secure_free((void *)(uintptr_t)p);
 }
+
+Test(primitives, base64url_has_one_text_for_bytes)
+{
+    const char *text[] = {"", "-w", "-_8", "-_-_"};
+    const uint8_t bytes[] = {0xfb, 0xff, 0xbf};
+    for (size_t n = 0; n < 4; n++) {
+        char out[8];
+        uint8_t back[3];
+        size_t len = 9;
+        cr_assert_eq(veld_base64url_encode(out, sizeof out, bytes, n), 0);
+        cr_assert_str_eq(out, text[n]);
+        cr_assert_eq(veld_base64url_encode(out, strlen(text[n]), bytes, n), VELD_E_RANGE);
+        cr_assert_eq(veld_base64url_decode(back, sizeof back, &len, out, strlen(out)), 0);
+        cr_assert(len == n && memcmp(back, bytes, n) == 0);
+    }
+    const char *bad[] = {"-x", "-w==", "+w", "-", "-_8\n", " -_8", "-_-_-_"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint8_t back[3];
+        size_t len = 9;
+        cr_assert_eq(veld_base64url_decode(back, sizeof back, &len, bad[i], strlen(bad[i])),
+                     VELD_E_FORMAT, "%s", bad[i]);
+        cr_assert_eq(len, 0);
+    }
+}
