@@ -25,9 +25,15 @@ struct veld_membership {
     uint8_t admin[32];        /* the admin in the chain; zeros: none */
     uint64_t token_expires_s; /* by_token; 0: never */
     uint32_t token_uses;      /* by_token; 0: any number */
+    /* When the whole chain holds: from the latest not_before in it to the earliest not_after (0: no end). */
+    uint64_t begins_s, ends_s;
+    uint8_t chain_digest[32]; /* of the chain's bytes: the same chain has the same */
 };
 
-/* An encoded Chain for `m` (signer and what follows are filled in by the call). */
+/*
+ * An encoded Chain for `m` (of which all up to `serial` counts). It is read back
+ * before it is given out: VELD_E_AUTH when the signer has not the right.
+ */
 VELD_MUST_USE int veld_membership_issue(struct veld_blob *chain,
                                         const struct veld_signer *signer,
                                         const struct veld_membership *m);
@@ -44,5 +50,12 @@ VELD_MUST_USE int veld_membership_read(const uint8_t *p, size_t len,
                                        const uint8_t network_id[32],
                                        const struct veld_revocations *revoked, uint64_t now_s,
                                        struct veld_membership *out);
+/*
+ * Of a membership that was read: does it still hold, against these revocations
+ * and at `now_s`? Costs next to nothing; for when a new list or the clock comes along.
+ * What an admin revoked does not count against admins (flag, or in the chain).
+ */
+VELD_MUST_USE int veld_membership_check(const struct veld_membership *m,
+                                        const struct veld_revocations *revoked, uint64_t now_s);
 
 #endif

@@ -12,12 +12,23 @@
 
 struct veld_revocations; /* a verified list; immutable */
 
+/* A key of a list, and the members for whom what it signed still counts. */
+struct veld_revoked_entry {
+    uint8_t key[32];
+    const uint8_t (*kept)[32]; /* borrowed */
+    size_t n_kept;
+    bool by_owner; /* else by an admin, which does not count against admins */
+};
+
 /*
  * Verify an encoded RevocationList against the one known before (NULL: none).
  * VELD_E_FORMAT, VELD_E_AUTH; VELD_E_REPLAY when its epoch is not greater than
- * `before`'s; VELD_E_PERM when an admin signed it and it leaves out something of
- * `before`, names another admin it can tell (by `before` or its own chain), or
- * the admin is revoked by `before`.
+ * `before`'s; VELD_E_PERM when an admin signed it whom the owner revoked, or when
+ * it has not all of `before` though it stands on the same list of the owner's;
+ * VELD_E_RANGE when the admin's membership did not hold when it was issued.
+ *
+ * An epoch is the owner's in the upper 32 bits and an admin's in the lower: no
+ * admin can use up what the owner needs to overrule it.
  */
 VELD_MUST_USE int veld_revocations_read(const uint8_t *p, size_t len,
                                         const uint8_t network_id[32],
@@ -26,19 +37,24 @@ VELD_MUST_USE int veld_revocations_read(const uint8_t *p, size_t len,
 void veld_revocations_free(struct veld_revocations *r);            /* NULL is allowed */
 uint64_t veld_revocations_epoch(const struct veld_revocations *r); /* NULL: 0 */
 size_t veld_revocations_count(const struct veld_revocations *r);
-/* The i-th key; borrowed. */
+/* The i-th key, in their order; borrowed. */
 const uint8_t *veld_revocations_key(const struct veld_revocations *r, size_t i);
-/* Is this key no member any more (and may it sign nothing new)? NULL `r`: false. */
+/*
+ * Is this key in the list? NULL `r`: false. Of a member whose membership is known
+ * veld_membership_check says more: an admin may not revoke an admin.
+ */
 bool veld_revoked(const struct veld_revocations *r, const uint8_t key[32]);
+/* Its entry; `kept` is borrowed from `r`. */
+bool veld_revocations_find(const struct veld_revocations *r, const uint8_t key[32],
+                           struct veld_revoked_entry *out);
 /* As read, to store and to hand on; borrowed from `r`. */
 struct veld_blob veld_revocations_bytes(const struct veld_revocations *r);
 
-struct veld_revoked_entry {
-    uint8_t key[32];
-    const uint8_t (*kept)[32]; /* borrowed for the call */
-    size_t n_kept;
-};
-/* The list `before` with `entry` added (or replaced), of the next epoch. */
+/*
+ * The list `before` with `entry` added (or replaced, by the owner), of the next
+ * epoch. VELD_E_EXIST when an admin adds what is in it; VELD_E_FULL; VELD_E_AUTH
+ * when the signer has not the right.
+ */
 VELD_MUST_USE int veld_revocations_add(struct veld_blob *out, const struct veld_signer *signer,
                                        const uint8_t network_id[32],
                                        const struct veld_revocations *before,

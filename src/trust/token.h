@@ -25,16 +25,25 @@ struct veld_token {
     uint32_t flags;
     uint8_t seed[32]; /* secret */
 };
-/* What `t` says, network_id and token_key aside, signed. The caller wipes `text` and `seed`. */
+/*
+ * What `t` says, network_id and token_key aside, signed. VELD_E_AUTH when the signer
+ * has not the right, or the flags have VELD_MEMBER_ADMIN: that the owner alone gives,
+ * and by name. The caller wipes `text` and `seed`.
+ */
 VELD_MUST_USE int veld_token_make(char text[VELD_TOKEN_TEXT_MAX],
                                   const struct veld_signer *signer,
                                   const uint8_t network_id[32], const struct veld_token *t);
 /*
  * VELD_E_FORMAT when it is no token or cut short, VELD_E_AUTH when its signature
- * does not hold. Expiry is the caller's to look at. The caller wipes `out`.
+ * does not hold or the seed is another key's. Expiry is the caller's to look at.
+ * The caller wipes `out`.
  */
 VELD_MUST_USE int veld_token_read(const char *text, struct veld_token *out);
-/* The membership it gives `member` under `name`, as an encoded Chain. */
+/*
+ * The membership it gives `member` under `name`: all routes and flags of the token,
+ * from `now_s` on without end, with `now_s` as its serial; as an encoded Chain.
+ * VELD_E_RANGE when the token is over.
+ */
 VELD_MUST_USE int veld_token_admit(struct veld_blob *chain, const char *text,
                                    const uint8_t member[32], const char *name, uint64_t now_s);
 

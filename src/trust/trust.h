@@ -31,6 +31,7 @@
 #define VELD_CHAIN_MAX            12288 /* of a Chain */
 #define VELD_RECORD_MAX           16384 /* of a PeerRecord */
 #define VELD_REVOKED_MAX          4096  /* keys of one list */
+#define VELD_KEPT_MAX             4096  /* members kept, of all its keys together */
 #define VELD_REVOCATIONS_MAX      (1u << 19) /* encoded bytes of a RevocationList */
 #define VELD_COORD_TEXT_MAX       256        /* HOST:PORT of a coord server, and NUL */
 #define VELD_NETWORK_ID_SIZE      32
@@ -46,5 +47,15 @@ VELD_MUST_USE int veld_blob_set(struct veld_blob *out, const void *p, size_t len
 
 /* A DNS label in lower case: 1..63 of a-z 0-9 -, no - at either end. */
 bool veld_label_is_valid(const char *name);
+
+/*
+ * May it be a route at all? Masked, unicast, not IPv4-mapped, and no default route
+ * nor the half of one: at least this long.
+ */
+#define VELD_ROUTE_LENGTH_MIN 8
+bool veld_route_is_valid(const struct veld_prefix *p);
+/* Is each route inside one that is allowed? */
+bool veld_routes_are_within(const struct veld_prefix *routes, size_t n,
+                            const struct veld_prefix *allowed, size_t n_allowed);
 
 #endif
