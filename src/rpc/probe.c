@@ -1,0 +1,278 @@
+/*
+ * A TLS handshake with a coord server, for its certificate. OpenSSL reads and
+ * writes memory; the socket is ours, so that every wait has an end and a server
+ * that hangs up is an error, not a signal.
+ */
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "rpc/address.h"
+#include "rpc/certificate.h"
+#include "rpc/client.h"
+#include "rpc/probe_lookup.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECT_NS      (3 * VELD_NS_PER_S) /* for one address, so that the next has its turn */
+#define SHOWN_MAX       65536               /* bytes that a server may send for a handshake */
+#define CERTIFICATE_MAX 16384               /* of its PEM */
+
+struct probe {
+    const char *text; /* HOST:PORT as given */
+    struct veld_rpc_address address;
+    uint64_t until_ns;
+    int fd;
+    SSL_CTX *context;
+    SSL *ssl;
+    size_t received;
+};
+
+/* ---- The socket ---- */
+
+/* 0: it is ready; or an errno. */
+static int wait_for(int fd, short events, uint64_t until_ns)
+{
+    for (;;) {
+        uint64_t now_ns = veld_clock_mono_ns();
+        if (now_ns >= until_ns)
+            return ETIMEDOUT;
+        struct pollfd p = {.fd = fd, .events = events};
+        int rc = poll(&p, 1, (int)((until_ns - now_ns) / VELD_NS_PER_MS) + 1);
+        if (rc > 0)
+            return 0;
+        if (rc < 0 && errno != EINTR)
+            return errno;
+    }
+}
+
+/* A connected socket, or an errno, negative. */
+static int connect_one(const struct addrinfo *to, uint64_t until_ns)
+{
+    int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int rc = connect(fd, to->ai_addr, to->ai_addrlen) < 0 ? errno : 0;
+    if (rc == EINPROGRESS) {
+        socklen_t len = sizeof rc;
+        int waited = wait_for(fd, POLLOUT, until_ns);
+        if (waited != 0)
+            rc = waited;
+        else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &len) < 0)
+            rc = errno;
+    }
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return -rc;
+}
+
+static int connect_any(struct probe *p, struct veld_diag *diag)
+{
+    struct addrinfo *list;
+    int rc = veld_rpc_lookup(&p->address, p->until_ns, &list, diag);
+    if (rc < 0)
+        return rc;
+    int fd = -EADDRNOTAVAIL;
+    for (const struct addrinfo *to = list; to && fd < 0; to = to->ai_next) {
+        uint64_t until_ns = veld_clock_mono_ns() + CONNECT_NS;
+        bool is_last = !to->ai_next || until_ns > p->until_ns;
+        fd = connect_one(to, is_last ? p->until_ns : until_ns);
+    }
+    freeaddrinfo(list);
+    if (fd < 0)
+        return veld_fail(
+            diag, VELD_E_IO,
+            "the coord server at %s cannot be reached (%s): check the address, that "
+            "veld-coord runs there, and that no firewall is in the way",
+            p->text, strerror(-fd));
+    p->fd = fd;
+    return 0;
+}
+
+/* ---- TLS ---- */
+
+static int take_cas(SSL_CTX *context, const char *ca)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    BIO *bio = BIO_new_mem_buf(ca, -1);
+    size_t n = 0;
+    X509 *x;
+    while (bio && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        n += X509_STORE_add_cert(store, x) == 1;
+        X509_free(x);
+    }
+    BIO_free(bio);
+    ERR_clear_error(); /* the end of the text is one */
+    return n > 0 ? 0 : VELD_E_FORMAT;
+}
+
+static bool set_up(struct probe *p, bool verify)
+{
+    static const unsigned char alpn[] = {2, 'h', '2'};
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    p->ssl = SSL_new(p->context);
+    if (!in || !out || !p->ssl) {
+        BIO_free(in);
+        BIO_free(out);
+        return false;
+    }
+    SSL_set_bio(p->ssl, in, out); /* takes both */
+    SSL_set_connect_state(p->ssl);
+    SSL_set_verify(p->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    return SSL_set_min_proto_version(p->ssl, TLS1_2_VERSION) == 1 &&
+           SSL_set_alpn_protos(p->ssl, alpn, sizeof alpn) == 0 &&
+           (p->address.is_literal || SSL_set_tlsext_host_name(p->ssl, p->address.host) == 1);
+}
+
+static int make_tls(struct probe *p, const char *ca, struct veld_diag *diag)
+{
+    p->context = SSL_CTX_new(TLS_client_method());
+    if (p->context && ca && take_cas(p->context, ca) < 0)
+        return veld_fail(diag, VELD_E_FORMAT, "the CA's file holds no certificate in PEM");
+    if (!p->context || !set_up(p, ca != NULL))
+        return veld_fail(diag, VELD_E_NOMEM, "out of memory for TLS");
+    return 0;
+}
+
+/* Send what OpenSSL has written. 0 or an errno. */
+static int flush(struct probe *p)
+{
+    char *bytes;
+    BIO *out = SSL_get_wbio(p->ssl);
+    long len = BIO_get_mem_data(out, &bytes);
+    while (len > 0) {
+        ssize_t n = send(p->fd, bytes, (size_t)len, MSG_NOSIGNAL);
+        int rc = n >= 0 ? 0 : errno == EAGAIN ? wait_for(p->fd, POLLOUT, p->until_ns) : errno;
+        if (rc != 0 && rc != EINTR)
+            return rc;
+        bytes += n > 0 ? n : 0;
+        len -= n > 0 ? n : 0;
+    }
+    (void)BIO_reset(out);
+    return 0;
+}
+
+/* Give OpenSSL what has come. 0 or an errno. */
+static int fill(struct probe *p)
+{
+    char bytes[4096];
+    int rc = wait_for(p->fd, POLLIN, p->until_ns);
+    if (rc != 0)
+        return rc;
+    ssize_t n = recv(p->fd, bytes, sizeof bytes, 0);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : errno;
+    p->received += (size_t)n;
+    if (n == 0 || p->received > SHOWN_MAX)
+        return n == 0 ? ECONNRESET : EMSGSIZE;
+    return BIO_write(SSL_get_rbio(p->ssl), bytes, (int)n) == n ? 0 : ENOMEM;
+}
+
+static int refused(const struct probe *p, struct veld_diag *diag)
+{
+    long verdict = SSL_get_verify_result(p->ssl);
+    if (verdict != X509_V_OK)
+        return veld_fail(
+            diag, VELD_E_AUTH,
+            "the certificate that the server at %s shows is not vouched for by the "
+            "CA that was given (%s): check the CA's file and the address",
+            p->text, X509_verify_cert_error_string(verdict));
+    return veld_fail(
+        diag, VELD_E_IO,
+        "what answers at %s does not speak TLS: check that it is veld-coord's port", p->text);
+}
+
+static int handshake(struct probe *p, struct veld_diag *diag)
+{
+    for (;;) {
+        int done = SSL_do_handshake(p->ssl);
+        int why = SSL_get_error(p->ssl, done);
+        int rc = flush(p);
+        if (done == 1)
+            return 0;
+        if (why != SSL_ERROR_WANT_READ)
+            return refused(p, diag);
+        if (rc == 0)
+            rc = fill(p);
+        if (rc != 0)
+            return veld_fail(
+                diag, VELD_E_IO,
+                "what answers at %s ended the TLS handshake (%s): check that it is "
+                "veld-coord's port",
+                p->text, strerror(rc));
+    }
+}
+
+/* ---- The certificate ---- */
+
+/* Its PEM as a text of our own; NULL when there is none, or too much. */
+static char *pem_of(X509 *x)
+{
+    char *bytes, *text = NULL;
+    BIO *out = BIO_new(BIO_s_mem());
+    if (out && x && PEM_write_bio_X509(out, x) == 1) {
+        long len = BIO_get_mem_data(out, &bytes);
+        if (len > 0 && len <= CERTIFICATE_MAX)
+            text = strndup(bytes, (size_t)len);
+    }
+    BIO_free(out);
+    return text;
+}
+
+static int take_certificate(const struct probe *p, bool by_ca, uint8_t certificate[32],
+                            char **pem, struct veld_diag *diag)
+{
+    X509 *x = SSL_get1_peer_certificate(p->ssl);
+    char *text = pem_of(x);
+    X509_free(x);
+    uint8_t shown[32];
+    int rc = 0;
+    if (!text || veld_certificate_of_pem(text, shown) < 0)
+        rc =
+            veld_fail(diag, VELD_E_IO, "the server at %s shows no certificate of use", p->text);
+    else if (by_ca && veld_certificate_names(text, &p->address) < 0)
+        rc = veld_fail(diag, VELD_E_AUTH,
+                       "the certificate that the server at %s shows is not for the host %s: "
+                       "check the address, or who answers there",
+                       p->text, p->address.host);
+    if (rc < 0) {
+        free(text);
+        return rc;
+    }
+    memcpy(certificate, shown, sizeof shown);
+    *pem = text;
+    return 0;
+}
+
+int veld_rpc_probe(const char *address, const char *ca, int timeout_ms, uint8_t certificate[32],
+                   char **pem, struct veld_diag *diag)
+{
+    struct probe p = {.text = address, .fd = -1};
+    *pem = NULL;
+    int rc = veld_rpc_address_parse(address, &p.address, diag);
+    if (rc < 0)
+        return rc;
+    p.until_ns = veld_clock_mono_ns() + (uint64_t)VELD_MAX(timeout_ms, 1) * VELD_NS_PER_MS;
+    rc = make_tls(&p, ca, diag);
+    if (rc == 0)
+        rc = connect_any(&p, diag);
+    if (rc == 0)
+        rc = handshake(&p, diag);
+    if (rc == 0)
+        rc = take_certificate(&p, ca != NULL, certificate, pem, diag);
+    SSL_free(p.ssl);
+    SSL_CTX_free(p.context);
+    ERR_clear_error();
+    if (p.fd >= 0)
+        close(p.fd);
+    return rc;
+}
