@@ -96,6 +96,20 @@ static int check_folder(const char *path, struct veld_diag *diag)
     return check_writers(path, &st, diag);
 }
 
+/* The folders on the way to a network's files; the state directory's is base/state_dir.h's to look at. */
+static int check_folders(const char *state_dir, const char *network, struct veld_diag *diag)
+{
+    char path[VELD_PROFILE_PATH_MAX];
+    int rc = folder_path(state_dir, network, path, diag);
+    if (rc < 0 || !network)
+        return rc;
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    rc = check_folder(path, diag);
+    *slash = '/';
+    return rc < 0 ? rc : check_folder(path, diag);
+}
+
 /* ---- Files ---- */
 
 static int fail_read(const char *path, int rc, size_t max, struct veld_diag *diag)
@@ -135,6 +149,8 @@ int veld_profile_read(const char *state_dir, const char *network, const char *fi
     veld_blob_clear(out);
     int rc = veld_profile_path(state_dir, network, file, path, diag);
     if (rc == 0)
+        rc = check_folders(state_dir, network, diag);
+    if (rc == 0)
         rc = check_file(path, max, &size, diag);
     if (rc < 0)
         return rc;
@@ -167,8 +183,7 @@ int veld_profile_make(const char *state_dir, const char *network, struct veld_di
     if (rc < 0)
         return veld_fail(diag, rc, "cannot make %s: %s%s", path, strerror(errno),
                          rc == VELD_E_PERM ? "; run this with sudo" : "");
-    rc = network ? check_folder(networks, diag) : 0;
-    return rc < 0 ? rc : check_folder(path, diag);
+    return check_folders(state_dir, network, diag);
 }
 
 int veld_profile_write(const char *state_dir, const char *network, const char *file,

@@ -77,11 +77,7 @@ bool veld_json_prefixes(const json_t *array, struct veld_prefix *out, size_t max
     json_array_foreach(array, i, item)
     {
         const char *text = json_string_value(item);
-        if (!text || veld_prefix_parse(text, &out[i]) < 0 || out[i].len == 0)
-            return false;
-        struct veld_prefix masked = out[i];
-        veld_prefix_mask(&masked);
-        if (!veld_ip_equal(&masked.ip, &out[i].ip))
+        if (!text || veld_prefix_parse(text, &out[i]) < 0 || !veld_route_is_valid(&out[i]))
             return false;
     }
     *n = json_array_size(array);

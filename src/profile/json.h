@@ -36,7 +36,7 @@ VELD_MUST_USE int veld_json_save(const char *state_dir, const char *network, con
 bool veld_json_bytes(const json_t *value, void *out, size_t len);
 /* Reference is the caller's; NULL when out of memory. */
 json_t *veld_json_of_bytes(const void *p, size_t len);
-/* An array of prefixes, masked, none of them a default route. Wrong: false. */
+/* An array of prefixes that may be routes (trust/trust.h). Wrong: false. */
 bool veld_json_prefixes(const json_t *array, struct veld_prefix *out, size_t max, size_t *n);
 json_t *veld_json_of_prefixes(const struct veld_prefix *p, size_t n);
 

@@ -28,19 +28,20 @@ static int read_route(const char *text, struct veld_prefix *out, struct veld_dia
                          text);
     struct veld_prefix masked = *out;
     veld_prefix_mask(&masked);
-    if (out->len == 0)
+    if (out->len < VELD_ROUTE_LENGTH_MIN)
         return veld_fail(diag, VELD_E_FORMAT,
-                         "%s is a default route, which Veld does not take; name the networks "
-                         "that are meant",
-                         text);
+                         "%s is a default route, or a large part of one, which Veld does not "
+                         "take; name the networks that are meant (length %d at least)",
+                         text, VELD_ROUTE_LENGTH_MIN);
     if (!veld_ip_equal(&masked.ip, &out->ip))
         return veld_fail(diag, VELD_E_FORMAT, "%s has bits set beyond its length; write %s",
                          text, veld_prefix_format(&masked, masked_text));
-    if (!veld_ip_is_unicast(&out->ip))
-        return veld_fail(diag, VELD_E_FORMAT,
-                         "%s is loopback, multicast or unspecified; name the networks that are "
-                         "meant",
-                         text);
+    if (!veld_route_is_valid(out))
+        return veld_fail(
+            diag, VELD_E_FORMAT,
+            "%s is loopback, multicast, unspecified or IPv4-mapped; name the networks that are "
+            "meant",
+            text);
     return 0;
 }
 
