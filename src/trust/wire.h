@@ -6,7 +6,7 @@
  * takes at most VELD_WIRE_ROOM bytes of memory; memory of messages is wiped when
  * it is freed; a value that a veld_wire_take_* function gave is canonical.
  *
- * Inside src/trust. Pure; any thread.
+ * Inside src/trust, and for who carries its messages (src/rpc, src/coord). Pure; any thread.
  */
 #ifndef VELD_TRUST_WIRE_H
 #define VELD_TRUST_WIRE_H
