@@ -133,3 +133,8 @@ void veld_rpc_close(struct veld_rpc_client *c)
     veld_rpc_thread_stop(c);
     disconnect(c);
 }
+
+const char *veld_rpc_address(const struct veld_rpc_client *c)
+{
+    return c->address;
+}

@@ -65,6 +65,8 @@ struct veld_rpc_client;
 VELD_MUST_USE int veld_rpc_open(struct veld_rpc_client **out,
                                 const struct veld_rpc_server *server, struct veld_diag *diag);
 void veld_rpc_close(struct veld_rpc_client *c); /* NULL is allowed */
+/* HOST:PORT as given; borrowed. */
+const char *veld_rpc_address(const struct veld_rpc_client *c);
 
 /* Who signs: an identity or an owner's key. Borrowed for the call. */
 struct veld_rpc_key {

@@ -50,7 +50,11 @@ VELD_MUST_USE int veld_coord_answer_join(struct veld_rpc_client *c,
                                          const uint8_t network_id[32], const uint8_t member[32],
                                          const struct veld_blob *chain, struct veld_diag *diag);
 
-/* Prove and lease, without a record. `want` family 0: any. */
+/*
+ * Prove and lease, without a record. `want` family 0: any. VELD_E_EXIST when the name is
+ * another member's, VELD_E_LIMIT when the token is used up or the network full, VELD_E_PERM when
+ * the membership is revoked or has ended.
+ */
 VELD_MUST_USE int veld_coord_lease(struct veld_rpc_client *c, const struct veld_rpc_key *key,
                                    const uint8_t network_id[32], const struct veld_blob *chain,
                                    const struct veld_ip *want, struct veld_ip *ipv4,
@@ -58,7 +62,10 @@ VELD_MUST_USE int veld_coord_lease(struct veld_rpc_client *c, const struct veld_
 VELD_MUST_USE int veld_coord_leave(struct veld_rpc_client *c, const struct veld_rpc_key *key,
                                    const uint8_t network_id[32], bool forget,
                                    struct veld_diag *diag);
-/* Every member's PeerRecord, all pages; veld_blobs_free. */
+/*
+ * Every member's PeerRecord, all pages; veld_blobs_free. Who changed meanwhile may be there
+ * twice, the later one newer. VELD_E_FORMAT past 100,000 records, or when pages lead nowhere.
+ */
 VELD_MUST_USE int veld_coord_list_peers(struct veld_rpc_client *c,
                                         const struct veld_rpc_key *key,
                                         const uint8_t network_id[32],
