@@ -11,14 +11,12 @@
 
 #include "base/host_port.h"
 
-#define VELD_PROFILE_PEM_MAX   16384 /* characters of a certificate in PEM */
-#define VELD_PROFILE_COORD_MAX 32768 /* bytes of coord.json */
+#define VELD_PROFILE_COORD_MAX 16384 /* bytes of coord.json */
 
 struct veld_profile_coord {
     char address[VELD_COORD_TEXT_MAX]; /* HOST:PORT */
     uint8_t certificate[32];           /* SHA-256 of its DER form */
-    char *pem;                         /* owned; the certificate */
-    char *ca_path; /* owned; NULL: the certificate is pinned; else as last seen */
+    char *ca_path; /* owned; by these CAs, the certificate as last seen; NULL: it is pinned */
 };
 /* Frees and zeroes. */
 void veld_profile_coord_clear(struct veld_profile_coord *c);

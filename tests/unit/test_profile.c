@@ -6,7 +6,6 @@
 #include "../support/state_dir.h"
 
 #define NOW 1700000000u
-#define PEM "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 static struct veld_diag diag;
 static struct veld_profile profile;
@@ -42,8 +41,7 @@ static void put_membership(const struct veld_identity *member, uint64_t not_afte
 
 static void put_coord(void)
 {
-    char pem[] = PEM;
-    struct veld_profile_coord c = {.address = "server:50051", .pem = pem};
+    struct veld_profile_coord c = {.address = "server:50051"};
     cr_assert_eq(veld_profile_coord_save(state_dir, "mynet", &c, &diag), 0, "%s", diag.text);
 }
 
