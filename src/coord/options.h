@@ -8,7 +8,7 @@
 #ifndef VELD_COORD_OPTIONS_H
 #define VELD_COORD_OPTIONS_H
 
-#include "coord/limits.h"
+#include "coord/bounds.h"
 #include "coord/listen.h"
 #include "coord/log.h"
 

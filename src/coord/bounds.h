@@ -2,8 +2,8 @@
  * What the server's network side bounds. Each has a default and an option of
  * veld-coord; what a network or an account may have is the host's (host.h).
  */
-#ifndef VELD_COORD_LIMITS_H
-#define VELD_COORD_LIMITS_H
+#ifndef VELD_COORD_BOUNDS_H
+#define VELD_COORD_BOUNDS_H
 
 #include <stdint.h>
 
