@@ -55,7 +55,7 @@ static int from_body(const pb_record *b, const struct veld_network *network,
         !veld_wire_take_endpoints(b->endpoints, b->n_endpoints, r->endpoints, &r->n_endpoints))
         return VELD_E_FORMAT;
     if (memcmp(id, m->network_id, 32) != 0 || memcmp(member, m->member, 32) != 0 ||
-        strcmp(name, m->name) != 0)
+        strcmp(name, m->name) != 0 || b->serial != m->serial)
         return VELD_E_AUTH;
     veld_network_ipv6(m->network_id, m->member, &r->ipv6);
     r->relay = b->relay;
@@ -129,11 +129,12 @@ int veld_record_sign(struct veld_blob *out, const uint8_t seed[32], const struct
     const struct veld_membership *m = &r->membership;
     struct veld_wire_routes routes;
     struct veld_wire_endpoints endpoints;
+    struct veld_record read; /* as others will */
     char name[VELD_LABEL_MAX + 1];
     pb_record body = VELD__TRUST__V1__RECORD__INIT;
     veld_blob_clear(out);
     if (r->n_routes > VELD_MEMBER_ROUTES_MAX || r->n_endpoints > VELD_MEMBER_ENDPOINTS_MAX ||
-        !veld_wire_take_label(m->name, name))
+        r->ipv4.family == 6 || !veld_wire_take_label(m->name, name))
         return VELD_E_FORMAT;
     body.network_id = veld_wire_bytes(m->network_id, 32);
     body.member = veld_wire_bytes(m->member, 32);
@@ -147,6 +148,11 @@ int veld_record_sign(struct veld_blob *out, const uint8_t seed[32], const struct
     body.relay = r->relay;
     body.features = r->features;
     body.sequence = r->sequence;
+    body.serial = m->serial;
+    if (!veld_wire_take_routes(body.routes, body.n_routes, read.routes, &read.n_routes) ||
+        !veld_wire_take_endpoints(body.endpoints, body.n_endpoints, read.endpoints,
+                                  &read.n_endpoints))
+        return VELD_E_FORMAT;
     return veld_signed_make(out, VELD_PURPOSE_RECORD, seed, &body);
 }
 

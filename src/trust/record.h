@@ -24,7 +24,10 @@ struct veld_record {
     uint64_t sequence;
 };
 
-/* The encoded Signed record; of `r` the membership's network_id, member and name are used. */
+/*
+ * The encoded Signed record; of `r` the membership's network_id, member, name and
+ * serial are used. VELD_E_FORMAT when a route or endpoint is none that others will take.
+ */
 VELD_MUST_USE int veld_record_sign(struct veld_blob *out, const uint8_t seed[32],
                                    const struct veld_record *r);
 /* Put together an encoded PeerRecord. */
@@ -32,7 +35,7 @@ VELD_MUST_USE int veld_record_join(struct veld_blob *out, const struct veld_blob
                                    const struct veld_blob *chain);
 /*
  * Verify an encoded PeerRecord: the chain as above, then that the member signed
- * the record, that network, member and name agree, IPv4 lies in `network`'s
+ * the record, that network, member, name and serial agree, IPv4 lies in `network`'s
  * range (not its first or last address), every route is within one the
  * membership allows, is no default route and not inside the members' own addresses,
  * endpoints are unicast with a port, and only one with the flag offers to relay.

@@ -71,6 +71,10 @@ static int open_bodies(struct reading *g, const uint8_t network_id[32])
         if (memcmp(part[i]->network_id.data, network_id, 32) != 0)
             return VELD_E_AUTH;
     }
+    /* An admin's list goes with one list of the owner's, and with no other. */
+    if ((g->base && g->base->owner_epoch != 0) ||
+        (g->added && g->added->owner_epoch != (g->base ? g->base->epoch : 0)))
+        return VELD_E_AUTH;
     return 0;
 }
 
@@ -378,6 +382,7 @@ static int add(struct veld_blob *out, const uint8_t *seed, const uint8_t network
     uint64_t epoch = veld_revocations_epoch(before);
     body.network_id = veld_wire_bytes(network_id, 32);
     body.epoch = (admin ? epoch & UINT32_MAX : epoch >> 32) + 1;
+    body.owner_epoch = admin ? epoch >> 32 : 0;
     body.issued = now_s;
     body.n_revoked = d->n;
     body.revoked = d->list;

@@ -10,18 +10,17 @@
 
 typedef Veld__Coord__V1__Auth pb_auth;
 
-#define METHOD_MAX 128
 static const char purpose[] = "veld rpc v1";
-#define TEXT_MAX (sizeof purpose + METHOD_MAX + 1 + 32 + 8 + VELD_RPC_NONCE + 32)
+#define TEXT_MAX (sizeof purpose + VELD_RPC_METHOD_MAX + 1 + 32 + 8 + VELD_RPC_NONCE + 32)
 
 /* What is signed; its length, 0 when the method's name is too long. */
 static size_t text_to_sign(uint8_t text[TEXT_MAX], const struct veld_rpc_auth *a,
                            const char *method, const uint8_t certificate[32], const void *body,
                            size_t len)
 {
-    size_t method_len = strnlen(method, METHOD_MAX + 1) + 1;
+    size_t method_len = strnlen(method, VELD_RPC_METHOD_MAX + 1) + 1;
     uint8_t *to = text;
-    if (method_len > METHOD_MAX + 1)
+    if (method_len > VELD_RPC_METHOD_MAX + 1)
         return 0;
     memcpy(to, purpose, sizeof purpose);
     memcpy(to += sizeof purpose, method, method_len);

@@ -39,6 +39,7 @@ int veld_signal_seal(struct veld_blob *out, const struct veld_identity *from,
                      const uint8_t nonce[24], const struct veld_call *call)
 {
     struct veld_wire_endpoints endpoints;
+    struct veld_call read; /* as the receiver will */
     struct veld_blob plain = {0};
     uint8_t key[32];
     pb_signal signal = VELD__TRUST__V1__SIGNAL__INIT;
@@ -48,6 +49,9 @@ int veld_signal_seal(struct veld_blob *out, const struct veld_identity *from,
         return VELD_E_FORMAT;
     what.n_endpoints = call->n_endpoints;
     what.endpoints = veld_wire_put_endpoints(&endpoints, call->endpoints, call->n_endpoints);
+    if (!veld_wire_take_endpoints(what.endpoints, what.n_endpoints, read.endpoints,
+                                  &read.n_endpoints))
+        return VELD_E_FORMAT;
     signal.sequence = call->sequence;
     signal.what_case = VELD__TRUST__V1__SIGNAL__WHAT_CALL;
     signal.call = &what;

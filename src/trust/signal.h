@@ -20,12 +20,17 @@ struct veld_call {
 /*
  * Key: HKDF-SHA256 of X25519 of both identities, with "veld signal v1", the
  * network's id, sender's and receiver's P; XChaCha20-Poly1305 under `nonce`
- * (24 random bytes, sent in front). VELD_E_KEY when `to` is no usable key.
+ * (24 random bytes, sent in front). VELD_E_KEY when `to` is no usable key;
+ * VELD_E_FORMAT when an endpoint is none.
  */
 VELD_MUST_USE int veld_signal_seal(struct veld_blob *out, const struct veld_identity *from,
                                    const uint8_t to[32], const uint8_t network_id[32],
                                    const uint8_t nonce[24], const struct veld_call *call);
-/* VELD_E_AUTH, VELD_E_FORMAT; VELD_E_UNSUPPORTED for a signal of a later version. */
+/*
+ * VELD_E_AUTH, VELD_E_FORMAT, VELD_E_KEY (of `from`); VELD_E_UNSUPPORTED for a signal of
+ * a later version. That the sequence grows is the caller's to see to: the same bytes
+ * open again.
+ */
 VELD_MUST_USE int veld_signal_open(const uint8_t *sealed, size_t len,
                                    const struct veld_identity *to, const uint8_t from[32],
                                    const uint8_t network_id[32], struct veld_call *out);

@@ -9,7 +9,7 @@
 
 #include "trust/trust.h"
 
-/* Who signs: the owner (admin_chain NULL), or an admin with its own Chain. */
+/* Who signs: the owner (`chain` NULL), or an admin, whose Chain is one Signed by the owner. */
 struct veld_signer {
     const uint8_t *seed;           /* 32 bytes; borrowed, secret */
     const struct veld_blob *chain; /* of an admin: its encoded Chain; NULL: the owner */
