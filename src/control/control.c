@@ -324,7 +324,7 @@ static struct veld_dns_table *names_table(const struct veld_config *config)
             add_record(records, config->peers[i].name, &config->peers[i].addrs[a]);
     }
     struct veld_dns_table *table =
-        veld_dns_table_new((struct veld_dns_record *)(void *)records->data, records->len);
+        veld_dns_table_new(NULL, (struct veld_dns_record *)(void *)records->data, records->len);
     g_array_free(records, TRUE);
     return table;
 }

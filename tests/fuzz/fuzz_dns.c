@@ -22,7 +22,7 @@ static struct veld_dns_table *make_table(void)
         {"a", {.family = 6, .b = {0xfd, [15] = 1}}},
         {"b", {.family = 4, .b = {10, 0, 0, 2}}},
     };
-    return veld_dns_table_new(records, sizeof records / sizeof records[0]);
+    return veld_dns_table_new("net", records, sizeof records / sizeof records[0]);
 }
 
 static void check(enum veld_dns_transport transport, const uint8_t *query, const uint8_t *out,

@@ -25,7 +25,7 @@ static void make_table(void)
         {"six", ip("fd00::6")},        {"a.b", ip("10.0.0.9")},
         {"", ip("10.0.0.10")},
     };
-    table = veld_dns_table_new(records, VELD_ARRAY_LEN(records));
+    table = veld_dns_table_new(NULL, records, VELD_ARRAY_LEN(records));
     cr_assert_not_null(table);
 }
 
@@ -150,10 +150,9 @@ static const struct row rows[] = {
     {"machine-a.veld.", LDNS_RR_TYPE_OPT, IN, LDNS_RCODE_REFUSED, ""},
 };
 
-Test(dns, table_of_questions)
+static void ask(const struct row *r, size_t n)
 {
-    for (size_t i = 0; i < VELD_ARRAY_LEN(rows); i++) {
-        const struct row *r = &rows[i];
+    for (const struct row *end = r + n; r < end; r++) {
         for (int transport = VELD_DNS_UDP; transport <= VELD_DNS_TCP; transport++) {
             ldns_pkt *a =
                 answer((enum veld_dns_transport)transport,
@@ -173,11 +172,62 @@ Test(dns, table_of_questions)
     }
 }
 
+Test(dns, table_of_questions)
+{
+    ask(rows, VELD_ARRAY_LEN(rows));
+}
+
+static const struct row network_rows[] = {
+    {"machine-a.mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NOERROR,
+     "machine-a.mynet.veld. 10 IN A 10.0.0.1"},
+    {"Six.MyNet.Veld.", LDNS_RR_TYPE_AAAA, IN, LDNS_RCODE_NOERROR,
+     "Six.MyNet.Veld. 10 IN AAAA fd00::6"},
+    {"machine-b.mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NOERROR,
+     "machine-b.mynet.veld. 10 IN A 10.0.0.2|machine-b.mynet.veld. 10 IN A 10.0.1.2"},
+    /* there is something below it, so it exists */
+    {"mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NOERROR, "SOA of veld."},
+    {"nobody.mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NXDOMAIN, "SOA of veld."},
+    {"x.machine-a.mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NXDOMAIN, "SOA of veld."},
+    {"machine-a.other.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NXDOMAIN, "SOA of veld."},
+    {"machine-a.mynet.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_REFUSED, ""},
+};
+
+/* All answers as before, the reverse ones too, and each name once more below the network's. */
+Test(dns, names_below_the_networks)
+{
+    struct veld_dns_record records[] = {
+        {"machine-b", ip("10.0.0.2")}, {"machine-a", ip("10.0.0.1")},
+        {"machine-b", ip("fd00::2")},  {"machine-b", ip("10.0.1.2")},
+        {"six", ip("fd00::6")},
+    };
+    veld_dns_table_free(table);
+    table = veld_dns_table_new("MyNet", records, VELD_ARRAY_LEN(records));
+    cr_assert_not_null(table);
+    ask(rows, VELD_ARRAY_LEN(rows));
+    ask(network_rows, VELD_ARRAY_LEN(network_rows));
+}
+
+Test(dns, a_machine_may_be_called_like_its_network)
+{
+    static const struct row own[] = {
+        {"mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NOERROR, "mynet.veld. 10 IN A 10.0.0.3"},
+        {"mynet.mynet.veld.", LDNS_RR_TYPE_A, IN, LDNS_RCODE_NOERROR,
+         "mynet.mynet.veld. 10 IN A 10.0.0.3"},
+    };
+    struct veld_dns_record record = {"mynet", ip("10.0.0.3")};
+    veld_dns_table_free(table);
+    table = veld_dns_table_new("mynet", &record, 1);
+    ask(own, VELD_ARRAY_LEN(own));
+    veld_dns_table_free(table);
+    table = veld_dns_table_new("my.net", &record, 1);
+    cr_assert_null(table, "no label");
+}
+
 /* A machine without names refuses what is not ours and denies what is. */
 Test(dns, empty_table)
 {
     veld_dns_table_free(table);
-    table = veld_dns_table_new(NULL, 0);
+    table = veld_dns_table_new(NULL, NULL, 0);
     ldns_pkt *a = answer(VELD_DNS_UDP, query("machine-a.veld.", LDNS_RR_TYPE_A, IN));
     cr_assert_eq(ldns_pkt_get_rcode(a), LDNS_RCODE_NXDOMAIN);
     ldns_pkt_free(a);
@@ -219,7 +269,7 @@ Test(dns, truncation)
         records[i].ip.b[15] = (uint8_t)i;
     }
     veld_dns_table_free(table);
-    table = veld_dns_table_new(records, VELD_ARRAY_LEN(records));
+    table = veld_dns_table_new(NULL, records, VELD_ARRAY_LEN(records));
     static const struct {
         enum veld_dns_transport transport;
         uint16_t edns_size;

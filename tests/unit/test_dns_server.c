@@ -39,7 +39,7 @@ static void loopback_up(void)
 static struct veld_dns_table *table(uint8_t last)
 {
     struct veld_dns_record record = {"b", {.family = 4, .b = {10, 0, 0, last}}};
-    return veld_dns_table_new(&record, 1);
+    return veld_dns_table_new(NULL, &record, 1);
 }
 
 static void start(void)

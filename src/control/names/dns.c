@@ -35,6 +35,7 @@ struct veld_dns_table {
     size_t n_owners;
     struct record *records;
     ldns_rdf *domain;
+    ldns_rdf *network; /* NETWORK.veld; NULL: none */
     ldns_rr *soa;
 };
 
@@ -78,15 +79,21 @@ static ldns_rdf *address_rdf(const struct veld_ip *ip)
                            : ldns_rdf_new_frm_data(LDNS_RDF_TYPE_AAAA, 16, ip->b);
 }
 
+/* LABEL.veld; NULL when it is none. */
+static ldns_rdf *name_below(const char *label)
+{
+    char text[LDNS_MAX_LABELLEN + sizeof "." VELD_DNS_DOMAIN "."];
+    size_t len = strlen(label);
+    if (len == 0 || len > LDNS_MAX_LABELLEN || strpbrk(label, ".\\"))
+        return NULL;
+    snprintf(text, sizeof text, "%s." VELD_DNS_DOMAIN ".", label);
+    return ldns_dname_new_frm_str(text);
+}
+
 static bool add_record(struct veld_dns_table *t, const struct veld_dns_record *r,
                        uint32_t index)
 {
-    char text[LDNS_MAX_LABELLEN + sizeof "." VELD_DNS_DOMAIN "."];
-    size_t len = strlen(r->name);
-    if (len == 0 || len > LDNS_MAX_LABELLEN || strpbrk(r->name, ".\\"))
-        return false;
-    snprintf(text, sizeof text, "%s." VELD_DNS_DOMAIN ".", r->name);
-    if (!add_owner(t, ldns_dname_new_frm_str(text), false, index))
+    if (!add_owner(t, name_below(r->name), false, index))
         return false;
     const struct owner *forward = &t->owners[t->n_owners - 1];
     t->records[index] = (struct record){r->ip, forward->name, forward->len};
@@ -97,14 +104,17 @@ static bool add_record(struct veld_dns_table *t, const struct veld_dns_record *r
     return add_owner(t, reverse, true, index);
 }
 
-struct veld_dns_table *veld_dns_table_new(const struct veld_dns_record *records, size_t n)
+struct veld_dns_table *veld_dns_table_new(const char *network,
+                                          const struct veld_dns_record *records, size_t n)
 {
     struct veld_dns_table *t = g_new0(struct veld_dns_table, 1);
     t->names = g_byte_array_new();
     t->owners = g_new0(struct owner, 2 * n);
     t->records = g_new0(struct record, n);
     t->domain = ldns_dname_new_frm_str(VELD_DNS_DOMAIN ".");
-    if (!t->domain ||
+    if (network && (t->network = name_below(network)))
+        ldns_dname2canonical(t->network);
+    if (!t->domain || (network && !t->network) ||
         ldns_rr_new_frm_str(&t->soa, SOA_TEXT, TTL_S, NULL, NULL) != LDNS_STATUS_OK) {
         veld_dns_table_free(t);
         return NULL;
@@ -126,15 +136,16 @@ void veld_dns_table_free(struct veld_dns_table *t)
     g_free(t->owners);
     g_free(t->records);
     ldns_rdf_deep_free(t->domain);
+    ldns_rdf_deep_free(t->network);
     ldns_rr_free(t->soa);
     g_free(t);
 }
 
-/* The first owner called `name` (canonical); `n` receives how many there are. */
-static const struct owner *find(const struct veld_dns_table *t, const ldns_rdf *name, size_t *n)
+/* The first owner of this wire form (canonical); `n` receives how many there are. */
+static const struct owner *find_wire(const struct veld_dns_table *t, const uint8_t *wire,
+                                     size_t len, size_t *n)
 {
-    const uint8_t *wire = ldns_rdf_data(name);
-    size_t len = ldns_rdf_size(name), low = 0, high = t->n_owners;
+    size_t low = 0, high = t->n_owners;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         const struct owner *o = &t->owners[mid];
@@ -149,6 +160,21 @@ static const struct owner *find(const struct veld_dns_table *t, const ldns_rdf *
         end++;
     *n = end - low;
     return &t->owners[low];
+}
+
+/* The same of a name, which may also be LABEL.NETWORK.veld. */
+static const struct owner *find(const struct veld_dns_table *t, const ldns_rdf *name, size_t *n)
+{
+    uint8_t shorter[LDNS_MAX_DOMAINLEN];
+    const uint8_t *wire = ldns_rdf_data(name);
+    size_t len = ldns_rdf_size(name), label = 1 + (size_t)wire[0];
+    size_t below = t->network ? ldns_rdf_size(t->network) : 0;
+    if (!below || len != label + below ||
+        memcmp(wire + label, ldns_rdf_data(t->network), below) != 0)
+        return find_wire(t, wire, len, n);
+    memcpy(shorter, wire, label);
+    memcpy(shorter + label, ldns_rdf_data(t->domain), ldns_rdf_size(t->domain));
+    return find_wire(t, shorter, label + ldns_rdf_size(t->domain), n);
 }
 
 /* ---- answer ---- */
@@ -227,6 +253,7 @@ static ldns_pkt_rcode look_up(const struct veld_dns_table *t, const ldns_rr *que
         return LDNS_RCODE_SERVFAIL;
     ldns_dname2canonical(name);
     bool is_apex = ldns_rdf_compare(name, t->domain) == 0;
+    bool is_network = t->network && ldns_rdf_compare(name, t->network) == 0;
     bool is_below = ldns_dname_is_subdomain(name, t->domain);
     size_t n;
     const struct owner *first = find(t, name, &n);
@@ -241,7 +268,7 @@ static ldns_pkt_rcode look_up(const struct veld_dns_table *t, const ldns_rr *que
     }
     if (push_records(t, first, n, type, qname, answer) == 0)
         push_soa(t, is_apex || is_below ? t->domain : qname, LDNS_SECTION_AUTHORITY, answer);
-    return n == 0 && !is_apex ? LDNS_RCODE_NXDOMAIN : LDNS_RCODE_NOERROR;
+    return n == 0 && !is_apex && !is_network ? LDNS_RCODE_NXDOMAIN : LDNS_RCODE_NOERROR;
 }
 
 /* Fill `answer` from a query ldns could read. Returns the limit of the answer's size over UDP. */

@@ -26,9 +26,13 @@ struct veld_dns_record {
     struct veld_ip ip;
 };
 
-/* The names: immutable once made. */
+/*
+ * The names: immutable once made. Of a `network` (one label; NULL: none) each
+ * record has two, "machine-b.veld" and "machine-b.mynet.veld"; its address leads to the first.
+ */
 struct veld_dns_table;
-struct veld_dns_table *veld_dns_table_new(const struct veld_dns_record *records, size_t n);
+struct veld_dns_table *veld_dns_table_new(const char *network,
+                                          const struct veld_dns_record *records, size_t n);
 void veld_dns_table_free(struct veld_dns_table *t);
 
 enum veld_dns_transport { VELD_DNS_UDP, VELD_DNS_TCP };
