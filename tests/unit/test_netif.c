@@ -242,6 +242,76 @@ Test(netif, conflicts_are_named)
     veld_netif_close(b);
 }
 
+/* Fit a few changes at a time; how many routes were left out. */
+static size_t fit(struct veld_netif *n, const char *const *texts, size_t count, size_t max)
+{
+    struct veld_prefix p[16];
+    struct veld_netif_fit *f = NULL;
+    for (size_t i = 0; i < count; i++)
+        p[i] = prefix(texts[i]);
+    cr_assert_eq(veld_netif_fit_begin(n, p, count, &f, &diag), 0, "%s", diag.text);
+    while (veld_netif_fit_some(f, max))
+        ;
+    diag.text[0] = '\0';
+    size_t left_out = veld_netif_fit_left_out(f, &diag);
+    veld_netif_fit_end(f);
+    return left_out;
+}
+#define FIT(n, ...)                                                                            \
+    fit(n, (const char *const[]){__VA_ARGS__},                                                 \
+        VELD_ARRAY_LEN(((const char *const[]){__VA_ARGS__})), 1)
+
+Test(netif, a_running_daemon_leaves_out_what_is_anothers)
+{
+    struct veld_netif *a = must_open("vt0", "10.0.0.1/24", "fd00::1/64");
+    struct veld_netif *b = must_open("vt1", "10.1.0.1/24", "fd10::1/64");
+    int from_addresses = count_routes("vt1", NULL, 0, 0);
+    cr_assert_eq(SET(a, "10.9.0.0/16", "fd09::/64"), 0);
+    cr_assert_eq(FIT(b, "10.3.0.0/16", "10.9.0.0/16", "10.1.0.7/32", "fd09::/64", "fd03::/64"),
+                 2);
+    cr_assert_str_eq(diag.text,
+                     "10.9.0.0/16 is not routed through vt1, as it is a route of vt0 "
+                     "already; see: ip route show 10.9.0.0/16");
+    cr_assert_eq(has_route("vt1", "10.3.0.0/16"), 1);
+    cr_assert_eq(has_route("vt1", "fd03::/64"), 1);
+    cr_assert_eq(count_routes("vt1", NULL, 0, 0), from_addresses + 2);
+
+    /* exactly those asked for, once the other has given way */
+    cr_assert_eq(veld_netif_set_routes(a, NULL, 0, &diag), 0);
+    cr_assert_eq(FIT(b, "10.9.0.0/16", "fd09::/64"), 0);
+    cr_assert_str_empty(diag.text);
+    cr_assert_eq(count_routes("vt1", NULL, 0, 0), from_addresses + 2);
+    cr_assert_eq(has_route("vt1", "10.9.0.0/16"), 1);
+    veld_netif_close(a);
+    veld_netif_close(b);
+}
+
+Test(netif, a_running_daemon_gives_way)
+{
+    struct veld_netif *n = must_open("vt0", "10.0.0.1/24", "fd00::1/64");
+    cr_assert_eq(FIT(n, "10.9.0.0/16", "fd09::/64"), 0);
+    struct veld_netif *lan = must_open("vt1", NULL, NULL);
+    cr_assert_eq(system("ip route add 10.9.0.0/16 dev vt1 metric 100 &&"
+                        "ip -6 route add fd09::/64 dev vt1 metric 100"),
+                 0);
+    cr_assert_eq(FIT(n, "10.9.0.0/16", "fd09::/64"), 2);
+    cr_assert_eq(has_route("vt0", "10.9.0.0/16"), 0);
+    cr_assert_eq(has_route("vt0", "fd09::/64"), 0);
+    cr_assert_eq(count_routes("vt1", NULL, 0, 0), 2, "the other's stay");
+    veld_netif_close(lan);
+    veld_netif_close(n);
+}
+
+Test(netif, a_route_that_cannot_be_had_is_told_with_the_command_that_shows_it)
+{
+    struct veld_netif *n = must_open("vt0", "10.0.0.1/24", "fd00::1/64");
+    cr_assert_eq(system("ip link set vt0 down"), 0);
+    cr_assert_eq(FIT(n, "fd09::/64", "10.9.0.0/16", "10.8.0.0/16"), 3);
+    cr_assert_not_null(strstr(diag.text, "cannot add the route 10.8.0.0/16 to vt0"));
+    cr_assert_not_null(strstr(diag.text, "; see: ip route show 10.8.0.0/16"));
+    veld_netif_close(n);
+}
+
 Test(netif, thousands_of_routes)
 {
     enum { MANY = 10000 };

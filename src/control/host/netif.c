@@ -256,6 +256,100 @@ int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes
     return rc;
 }
 
+/* ---- routes while the daemon runs ---- */
+
+struct veld_netif_fit {
+    struct veld_netif *n;
+    struct veld_routes routes;
+    size_t done; /* of the stale ones, then of the wanted ones */
+    size_t left_out;
+    struct veld_diag first;
+};
+
+int veld_netif_fit_begin(struct veld_netif *n, const struct veld_prefix *routes, size_t count,
+                         struct veld_netif_fit **out, struct veld_diag *diag)
+{
+    struct veld_netif_fit *f = g_new0(struct veld_netif_fit, 1);
+    f->n = n;
+    int rc = veld_routes_look(n->sock, n->ifindex, &f->routes, routes, count, diag);
+    if (rc < 0) {
+        veld_netif_fit_end(f);
+        return rc;
+    }
+    *out = f;
+    return 0;
+}
+
+static void leave_out(struct veld_netif_fit *f, const struct veld_prefix *p,
+                      const struct veld_diag *why)
+{
+    char text[VELD_PREFIX_STRLEN];
+    if (f->left_out++ == 0)
+        veld_fail(&f->first, 0, "%s; see: ip %sroute show %s", why->text,
+                  p->ip.family == 6 ? "-6 " : "", veld_prefix_format(p, text));
+}
+
+static void take_away(struct veld_netif_fit *f, const struct veld_prefix *p, uint32_t metric)
+{
+    struct veld_diag why;
+    if (veld_routes_change(f->n->sock, f->n->ifindex, RTM_DELROUTE, p, metric, &why) < 0)
+        leave_out(f, p, &why);
+}
+
+/* True when it took a change. */
+static bool fit_wanted(struct veld_netif_fit *f, const struct veld_route_wanted *w)
+{
+    struct veld_netif *n = f->n;
+    struct veld_diag why;
+    char text[VELD_PREFIX_STRLEN], other[IF_NAMESIZE];
+    if (w->other_ifindex) {
+        veld_fail(&why, 0, "%s is not routed through %s, as it is a route of %s already",
+                  veld_prefix_format(&w->prefix, text), n->name,
+                  veld_rtnl_name(w->other_ifindex, other));
+        leave_out(f, &w->prefix, &why);
+        if (w->present)
+            take_away(f, &w->prefix, 0);
+        return w->present;
+    }
+    if (w->present || is_connected(n, &w->prefix))
+        return false;
+    if (veld_routes_change(n->sock, n->ifindex, RTM_NEWROUTE, &w->prefix, 0, &why) < 0)
+        leave_out(f, &w->prefix, &why);
+    return true;
+}
+
+bool veld_netif_fit_some(struct veld_netif_fit *f, size_t max)
+{
+    size_t n_stale = f->routes.stale->len, end = n_stale + f->routes.n_wanted;
+    while (f->done < end && max > 0) {
+        if (f->done >= n_stale) {
+            max -= fit_wanted(f, &f->routes.wanted[f->done - n_stale]);
+        } else {
+            const struct veld_route_stale *s =
+                &g_array_index(f->routes.stale, struct veld_route_stale, f->done);
+            take_away(f, &s->prefix, s->metric);
+            max--;
+        }
+        f->done++;
+    }
+    return f->done < end;
+}
+
+size_t veld_netif_fit_left_out(const struct veld_netif_fit *f, struct veld_diag *first)
+{
+    if (f->left_out)
+        *first = f->first;
+    return f->left_out;
+}
+
+void veld_netif_fit_end(struct veld_netif_fit *f)
+{
+    if (!f)
+        return;
+    veld_routes_clear(&f->routes);
+    g_free(f);
+}
+
 /* ---- life ---- */
 
 static int configure(struct veld_netif *n, const struct veld_netif_config *cfg,

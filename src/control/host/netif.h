@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "control/host/journal.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct veld_netif;
@@ -41,6 +42,23 @@ VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_net
  */
 VELD_MUST_USE int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes,
                                         size_t count, struct veld_diag *diag);
+/*
+ * The same for a daemon that runs and shall go on: some changes at a time, and a
+ * route that cannot be had, or that another interface has, is left out (also one of
+ * ours that another interface has got meanwhile).
+ *
+ * Order of calls: begin, some until it returns false, end. Belongs to the caller.
+ */
+struct veld_netif_fit;
+VELD_MUST_USE int veld_netif_fit_begin(struct veld_netif *n, const struct veld_prefix *routes,
+                                       size_t count, struct veld_netif_fit **out,
+                                       struct veld_diag *diag);
+/* At most `max` changes. True while there is more to do. */
+bool veld_netif_fit_some(struct veld_netif_fit *f, size_t max);
+/* How many routes were left out so far; `first` receives the sentence about the first of them. */
+size_t veld_netif_fit_left_out(const struct veld_netif_fit *f, struct veld_diag *first);
+void veld_netif_fit_end(struct veld_netif_fit *f); /* NULL is allowed */
+
 /*
  * Removes the interface too. Without that it would go with the last io_uring
  * request that holds its file, which the kernel ends some time after the process.

@@ -37,10 +37,11 @@ static struct veld_route_wanted *wanted_set(const struct veld_prefix *prefixes, 
 static void restart_routes(void *arg)
 {
     struct veld_routes *s = arg;
-    for (size_t i = 0; i < s->n_wanted; i++)
+    for (size_t i = 0; i < s->n_wanted; i++) {
         s->wanted[i].present = false;
+        s->wanted[i].other_ifindex = 0;
+    }
     g_array_set_size(s->stale, 0);
-    s->other_ifindex = 0;
 }
 
 /* The interface of a route, of its first next hop if it has several; 0 for none. */
@@ -85,16 +86,15 @@ static int on_route(struct nl_msg *msg, void *arg)
                                          tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0};
         g_array_append_val(s->stale, stale);
     } else if (w && ifindex != 0 && ifindex != s->ifindex) {
-        s->other_ifindex = ifindex;
-        s->conflict = p;
+        w->other_ifindex = ifindex;
     }
     return NL_OK;
 }
 
-int veld_routes_survey(struct nl_sock *sock, int ifindex, struct veld_routes *s,
-                       const struct veld_prefix *prefixes, size_t count, struct veld_diag *diag)
+int veld_routes_look(struct nl_sock *sock, int ifindex, struct veld_routes *s,
+                     const struct veld_prefix *prefixes, size_t count, struct veld_diag *diag)
 {
-    char text[VELD_PREFIX_STRLEN], ours[IF_NAMESIZE], other[IF_NAMESIZE];
+    char ours[IF_NAMESIZE];
     *s = (struct veld_routes){.ifindex = ifindex,
                               .stale =
                                   g_array_new(FALSE, FALSE, sizeof(struct veld_route_stale))};
@@ -103,14 +103,24 @@ int veld_routes_survey(struct nl_sock *sock, int ifindex, struct veld_routes *s,
     if (rc < 0)
         return veld_rtnl_failed(diag, rc, "read the routes beside",
                                 veld_rtnl_name(ifindex, ours));
-    if (s->other_ifindex)
-        return veld_fail(diag, VELD_E_EXIST,
-                         "%s is already a route of %s: remove it there, or do not route it "
-                         "through %s",
-                         veld_prefix_format(&s->conflict, text),
-                         veld_rtnl_name(s->other_ifindex, other),
-                         veld_rtnl_name(ifindex, ours));
     return 0;
+}
+
+int veld_routes_survey(struct nl_sock *sock, int ifindex, struct veld_routes *s,
+                       const struct veld_prefix *prefixes, size_t count, struct veld_diag *diag)
+{
+    char text[VELD_PREFIX_STRLEN], ours[IF_NAMESIZE], other[IF_NAMESIZE];
+    int rc = veld_routes_look(sock, ifindex, s, prefixes, count, diag);
+    for (size_t i = 0; rc == 0 && i < s->n_wanted; i++) {
+        if (s->wanted[i].other_ifindex)
+            rc = veld_fail(diag, VELD_E_EXIST,
+                           "%s is already a route of %s: remove it there, or do not route it "
+                           "through %s",
+                           veld_prefix_format(&s->wanted[i].prefix, text),
+                           veld_rtnl_name(s->wanted[i].other_ifindex, other),
+                           veld_rtnl_name(ifindex, ours));
+    }
+    return rc;
 }
 
 void veld_routes_clear(struct veld_routes *s)
