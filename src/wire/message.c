@@ -2,11 +2,10 @@
 
 #include "base/bytes.h"
 
-#include <stdbool.h>
-
 #define MESSAGE_VERSION 1
+#define PART_HEAD       16 /* epoch, total, offset */
 
-/* Body length of a known type, without a probe's padding, or -1. */
+/* Body length of a known type, without what a probe or a part has of its own, or -1. */
 static int body_size(uint8_t type)
 {
     switch (type) {
@@ -15,30 +14,70 @@ static int body_size(uint8_t type)
     case VELD_MSG_PING:
     case VELD_MSG_PONG: return VELD_PING_TOKEN_SIZE;
     case VELD_MSG_GOODBYE: return 0;
+    case VELD_MSG_REVOKED_EPOCH: return 8;
+    case VELD_MSG_REVOKED_GET: return 12;
+    case VELD_MSG_REVOKED_PART: return PART_HEAD;
     default: return -1;
     }
 }
 
-static bool is_probe(uint8_t type)
+bool veld_message_is_passed_on(uint8_t type)
 {
-    return type == VELD_MSG_PROBE || type == VELD_MSG_PROBED;
+    return type == VELD_MSG_REVOKED_EPOCH || type == VELD_MSG_REVOKED_GET ||
+           type == VELD_MSG_REVOKED_PART;
+}
+
+/* ---- Write ---- */
+
+/* What follows the header; the bytes of it that were written. */
+static size_t write_body(uint8_t *body, const struct veld_message *m)
+{
+    size_t len = (size_t)body_size(m->type);
+    switch (m->type) {
+    case VELD_MSG_PROBE:
+    case VELD_MSG_PROBED:
+        veld_store_be32(body, m->id);
+        veld_store_be16(body + 4, m->size);
+        break;
+    case VELD_MSG_PING:
+    case VELD_MSG_PONG: memcpy(body, m->token, len); break;
+    case VELD_MSG_REVOKED_EPOCH: veld_store_be64(body, m->epoch); break;
+    case VELD_MSG_REVOKED_GET:
+        veld_store_be64(body, m->epoch);
+        veld_store_be32(body + 8, m->offset);
+        break;
+    case VELD_MSG_REVOKED_PART:
+        veld_store_be64(body, m->epoch);
+        veld_store_be32(body + 8, m->total);
+        veld_store_be32(body + 12, m->offset);
+        memcpy(body + PART_HEAD, m->part, m->part_len);
+        len += m->part_len;
+        break;
+    default: break;
+    }
+    return len;
 }
 
 size_t veld_message_write(uint8_t out[VELD_MESSAGE_MAX], const struct veld_message *m)
 {
-    uint8_t *body = out + VELD_MESSAGE_HEADER_SIZE;
-    size_t len = VELD_MESSAGE_HEADER_SIZE + (size_t)body_size(m->type);
+    size_t len = VELD_MESSAGE_HEADER_SIZE + write_body(out + VELD_MESSAGE_HEADER_SIZE, m);
+    size_t whole = m->type == VELD_MSG_PROBE ? m->size : len;
     out[0] = m->type;
     out[1] = MESSAGE_VERSION;
-    size_t whole = m->type == VELD_MSG_PROBE ? m->size : len;
     veld_store_be16(out + 2, (uint16_t)(whole - VELD_MESSAGE_HEADER_SIZE));
-    if (is_probe(m->type)) {
-        veld_store_be32(body, m->id);
-        veld_store_be16(body + 4, m->size);
-    } else {
-        memcpy(body, m->token, len - VELD_MESSAGE_HEADER_SIZE);
-    }
     return len;
+}
+
+/* ---- Parse ---- */
+
+/* May a body of `size` bytes and more be `len` bytes long? */
+static bool fits(uint8_t type, size_t size, size_t len)
+{
+    if (type == VELD_MSG_PROBE)
+        return len >= size;
+    if (type == VELD_MSG_REVOKED_PART)
+        return len > size && len - size <= VELD_REVOKED_PART_MAX;
+    return len == size;
 }
 
 /* A probe is as long as it says, an answer tells of one that can have been. */
@@ -46,8 +85,37 @@ static int parse_probe(const uint8_t *body, size_t len, struct veld_message *m)
 {
     m->id = veld_load_be32(body);
     m->size = veld_load_be16(body + 4);
-    bool right = m->type == VELD_MSG_PROBE ? m->size == len : m->size >= VELD_PROBE_SIZE;
+    size_t whole = VELD_MESSAGE_HEADER_SIZE + len;
+    bool right = m->type == VELD_MSG_PROBE ? m->size == whole : m->size >= VELD_PROBE_SIZE;
     return right ? 0 : VELD_E_FORMAT;
+}
+
+static int parse_part(const uint8_t *body, size_t len, struct veld_message *m)
+{
+    m->epoch = veld_load_be64(body);
+    m->total = veld_load_be32(body + 8);
+    m->offset = veld_load_be32(body + 12);
+    m->part = body + PART_HEAD;
+    m->part_len = (uint8_t)(len - PART_HEAD);
+    bool within = m->offset <= m->total && m->total - m->offset >= m->part_len;
+    return within ? 0 : VELD_E_FORMAT;
+}
+
+static int parse_body(const uint8_t *body, size_t len, struct veld_message *m)
+{
+    switch (m->type) {
+    case VELD_MSG_PROBE:
+    case VELD_MSG_PROBED: return parse_probe(body, len, m);
+    case VELD_MSG_PING:
+    case VELD_MSG_PONG: memcpy(m->token, body, sizeof m->token); return 0;
+    case VELD_MSG_REVOKED_EPOCH: m->epoch = veld_load_be64(body); return 0;
+    case VELD_MSG_REVOKED_GET:
+        m->epoch = veld_load_be64(body);
+        m->offset = veld_load_be32(body + 8);
+        return 0;
+    case VELD_MSG_REVOKED_PART: return parse_part(body, len, m);
+    default: return 0;
+    }
 }
 
 int veld_message_parse(const uint8_t *in, size_t len, struct veld_message *out)
@@ -56,18 +124,14 @@ int veld_message_parse(const uint8_t *in, size_t len, struct veld_message *out)
         len - VELD_MESSAGE_HEADER_SIZE != veld_load_be16(in + 2))
         return VELD_E_FORMAT;
     struct veld_message m = {.type = in[0]};
-    bool padded = m.type == VELD_MSG_PROBE;
-    if (len > VELD_MESSAGE_MAX && !padded)
+    if (len > VELD_MESSAGE_MAX && m.type != VELD_MSG_PROBE)
         return VELD_E_FORMAT;
-    int body = body_size(m.type);
-    if (body < 0)
+    int size = body_size(m.type);
+    if (size < 0)
         return VELD_E_UNSUPPORTED;
-    size_t whole = VELD_MESSAGE_HEADER_SIZE + (size_t)body;
-    if (len < whole || (len > whole && !padded))
-        return VELD_E_FORMAT;
-    if (!is_probe(m.type))
-        memcpy(m.token, in + VELD_MESSAGE_HEADER_SIZE, (size_t)body);
-    else if (parse_probe(in + VELD_MESSAGE_HEADER_SIZE, len, &m) < 0)
+    size_t body = len - VELD_MESSAGE_HEADER_SIZE;
+    if (!fits(m.type, (size_t)size, body) ||
+        parse_body(in + VELD_MESSAGE_HEADER_SIZE, body, &m) < 0)
         return VELD_E_FORMAT;
     *out = m;
     return 0;

@@ -92,3 +92,84 @@ Test(message, unknown_types_are_to_be_ignored)
     struct veld_message out;
     cr_assert_eq(veld_message_parse(buf, sizeof buf, &out), VELD_E_UNSUPPORTED);
 }
+
+/* ---- Lists of revoked keys ---- */
+
+static const struct veld_message revoked[] = {
+    {.type = VELD_MSG_REVOKED_EPOCH, .epoch = 0x0102030405060708},
+    {.type = VELD_MSG_REVOKED_GET, .epoch = 9, .offset = 1000},
+    {.type = VELD_MSG_REVOKED_PART,
+     .epoch = 9,
+     .total = 1003,
+     .offset = 1000,
+     .part = (const uint8_t *)"abc",
+     .part_len = 3},
+};
+
+Test(message, what_is_said_of_revocations)
+{
+    static const size_t sizes[] = {12, 16, 23};
+    uint8_t buf[VELD_MESSAGE_MAX + 1];
+    for (unsigned i = 0; i < sizeof revoked / sizeof revoked[0]; i++) {
+        const struct veld_message *in = &revoked[i];
+        struct veld_message out;
+        memset(buf, 0, sizeof buf);
+        size_t len = veld_message_write(buf, in);
+        cr_assert_eq(len, sizes[i]);
+        cr_assert_eq(veld_message_parse(buf, len, &out), 0);
+        cr_assert_eq(out.type, in->type);
+        cr_assert_eq(out.epoch, in->epoch);
+        cr_assert_eq(out.offset, in->offset);
+        cr_assert_eq(out.total, in->total);
+        cr_assert_eq(out.part_len, in->part_len);
+        cr_assert(in->part_len == 0 || memcmp(out.part, in->part, in->part_len) == 0);
+        for (size_t l = 0; l < sizeof buf; l++) { /* also where the header tells that length */
+            struct veld_message other;
+            if (l == len)
+                continue;
+            cr_assert_eq(veld_message_parse(buf, l, &other), VELD_E_FORMAT, "%zu", l);
+            uint8_t longer[sizeof buf];
+            memcpy(longer, buf, sizeof longer);
+            if (in->type == VELD_MSG_REVOKED_PART && l > 20 && l < len)
+                continue; /* a shorter part of the same */
+            if (l >= VELD_MESSAGE_HEADER_SIZE)
+                longer[3] = (uint8_t)(l - VELD_MESSAGE_HEADER_SIZE);
+            cr_assert_eq(veld_message_parse(longer, l, &other), VELD_E_FORMAT, "%u: %zu", i, l);
+        }
+    }
+}
+
+/* Where a part ends is told three times over: by its length, and by what it says of the whole. */
+Test(message, a_part_lies_within_its_list)
+{
+    uint8_t buf[VELD_MESSAGE_MAX], list[VELD_REVOKED_PART_MAX] = {0};
+    struct veld_message out, part = {.type = VELD_MSG_REVOKED_PART, .epoch = 1, .part = list};
+    for (unsigned n = 1; n <= VELD_REVOKED_PART_MAX; n++) {
+        part.part_len = (uint8_t)n;
+        part.total = n;
+        size_t len = veld_message_write(buf, &part);
+        cr_assert_leq(len, sizeof buf);
+        cr_assert_eq(veld_message_parse(buf, len, &out), 0, "%u", n);
+        cr_assert_eq(out.part_len, n);
+    }
+    static const struct {
+        uint32_t total, offset;
+    } wrong[] = {{0, 0},     {199, 0},          {200, 1},
+                 {200, 200}, {200, UINT32_MAX}, {100, UINT32_MAX - 50}};
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        part.total = wrong[i].total;
+        part.offset = wrong[i].offset;
+        size_t len = veld_message_write(buf, &part);
+        cr_assert_eq(veld_message_parse(buf, len, &out), VELD_E_FORMAT, "%u", i);
+    }
+    part.total = UINT32_MAX;
+    part.offset = UINT32_MAX - VELD_REVOKED_PART_MAX;
+    cr_assert_eq(veld_message_parse(buf, veld_message_write(buf, &part), &out), 0);
+}
+
+Test(message, which_types_are_for_others)
+{
+    for (unsigned type = 0; type < 256; type++)
+        cr_assert_eq(veld_message_is_passed_on((uint8_t)type), type >= 6 && type <= 8, "%u",
+                     type);
+}

@@ -28,7 +28,7 @@ int veld_message_receive(struct veld_step *s, struct veld_engine_peer *p,
         return 0; /* of a later version */
     if (rc < 0)
         return veld_step_drop(s, VELD_DROP_MESSAGE);
-    switch (m.type) {
+    switch (m.type) { /* what is passed on is for whoever knows the network */
     case VELD_MSG_PING: answer(s, p, &m, VELD_MSG_PONG, &ev->from); break;
     case VELD_MSG_PROBE: answer(s, p, &m, VELD_MSG_PROBED, &ev->from); break;
     case VELD_MSG_PROBED: veld_probe_answered(s, p, &m); break;
