@@ -8,59 +8,119 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS_PER_TICK  20   /* every 10 ms: a handshake costs about 0.1 ms */
+#define CALLS_PER_TICK  20 /* a handshake costs about 0.1 ms */
+#define CALLS_EVERY_MS  10
 #define CALLED_AT_START 1000 /* configured peers that were no part of the last run */
+
+/* ---- Where peers were ---- */
+
+static int by_pub(const void *a, const void *b)
+{
+    return memcmp(((const struct veld_state_endpoint *)a)->pub,
+                  ((const struct veld_state_endpoint *)b)->pub, 32);
+}
+
+struct veld_endpoint veld_calls_remembered(const struct veld_control *c, const uint8_t pub[32])
+{
+    struct veld_state_endpoint key, *known;
+    memcpy(key.pub, pub, sizeof key.pub);
+    known = c->calls.n_last ? bsearch(&key, c->calls.last, c->calls.n_last, sizeof key, by_pub)
+                            : NULL;
+    return known ? known->endpoint : (struct veld_endpoint){0};
+}
+
+static void forget_last(struct veld_calls *calls)
+{
+    free(calls->last);
+    calls->last = NULL;
+    calls->n_last = 0;
+}
 
 /* ---- Peers to call after a start ---- */
 
 static void adopt_endpoint(struct veld_control *c, uint32_t id,
-                           const struct veld_state_endpoint *last)
+                           const struct veld_endpoint *endpoint)
 {
-    const struct veld_config_peer *peer = veld_control_peer_config(c, id);
-    c->to_call[c->n_to_call++] = id;
+    const struct veld_config_peer *peer = veld_control_peer_about(c, id);
     if (peer->endpoint.ip.family)
         return; /* what the config says comes first */
-    struct veld_engine_peer_config cfg = {.endpoint = last->endpoint,
+    struct veld_engine_peer_config cfg = {.endpoint = *endpoint,
                                           .keepalive_s = peer->keepalive_s};
     memcpy(cfg.pub, peer->pub, sizeof cfg.pub);
     if (veld_engine_peer_set(c->engine, id, &cfg) == 0 &&
-        veld_dataplane_peer_set_endpoint(c->dataplane, id, &last->endpoint) == 0)
-        c->peers[id].endpoint = last->endpoint;
+        veld_dataplane_peer_set_endpoint(c->dataplane, id, endpoint) == 0)
+        c->peers.peers[id].endpoint = *endpoint;
 }
 
-int veld_control_plan_calls(struct veld_control *c)
+int veld_calls_plan(struct veld_control *c)
 {
-    struct veld_state_endpoint *last;
-    size_t n;
-    int rc = veld_state_endpoints_load(c->state, &last, &n);
+    struct veld_calls *calls = &c->calls;
+    const struct control_peer *p;
+    calls->ids = calloc(c->peers.max, sizeof *calls->ids);
+    if (!calls->ids)
+        return VELD_E_NOMEM;
+    int rc = veld_state_endpoints_load(c->state, &calls->last, &calls->n_last);
     if (rc < 0)
         return rc;
-    GHashTable *by_pub =
-        g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-    for (size_t i = 0; i < n; i++)
-        g_hash_table_insert(by_pub, g_bytes_new_static(last[i].pub, sizeof last[i].pub),
-                            &last[i]);
-    for (size_t i = 0; i < c->config->n_peers; i++) {
-        const struct veld_config_peer *peer = &c->config->peers[i];
-        GBytes *key = g_bytes_new_static(peer->pub, sizeof peer->pub);
-        const struct veld_state_endpoint *known = g_hash_table_lookup(by_pub, key);
-        g_bytes_unref(key);
-        if (known)
-            adopt_endpoint(c, c->by_config[i], known);
-        else if (peer->endpoint.ip.family && i < CALLED_AT_START)
-            c->to_call[c->n_to_call++] = c->by_config[i];
+    if (calls->n_last)
+        qsort(calls->last, calls->n_last, sizeof calls->last[0], by_pub);
+    for (uint32_t id = 0; (p = veld_peer_list_next(&c->peers, &id)); id++) {
+        struct veld_endpoint last = veld_calls_remembered(c, p->about->pub);
+        if (last.ip.family)
+            adopt_endpoint(c, id, &last);
+        if (last.ip.family || (p->about->endpoint.ip.family && id < CALLED_AT_START))
+            calls->ids[calls->n++] = id;
     }
-    g_hash_table_unref(by_pub);
-    free(last);
+    if (!c->peers.network[0]) /* nobody will come who could be remembered */
+        forget_last(calls);
     return 0;
 }
 
-void veld_control_call_some(struct veld_control *c)
+static void call_some(struct veld_control *c)
 {
-    for (int i = 0; i < CALLS_PER_TICK && c->n_to_call > 0; i++) {
-        uint32_t id = c->to_call[--c->n_to_call];
+    for (int i = 0; i < CALLS_PER_TICK && c->calls.n > 0; i++) {
+        uint32_t id = c->calls.ids[--c->calls.n];
         veld_control_step(c, &(struct veld_event){.type = VELD_EV_NEED_SESSION, .peer = id});
     }
+}
+
+static gboolean on_tick(gpointer data)
+{
+    struct veld_control *c = data;
+    call_some(c);
+    if (c->calls.n > 0)
+        return G_SOURCE_CONTINUE;
+    c->calls.source = 0;
+    return G_SOURCE_REMOVE;
+}
+
+void veld_calls_begin(struct veld_control *c)
+{
+    if (c->calls.n > 0 && !c->calls.source)
+        c->calls.source = g_timeout_add(CALLS_EVERY_MS, on_tick, c);
+}
+
+void veld_calls_add(struct veld_control *c, uint32_t peer)
+{
+    c->calls.ids[c->calls.n++] = peer;
+    veld_calls_begin(c);
+}
+
+void veld_calls_forget(struct veld_control *c, uint32_t peer)
+{
+    for (size_t i = c->calls.n; i-- > 0;) {
+        if (c->calls.ids[i] == peer)
+            c->calls.ids[i] = c->calls.ids[--c->calls.n];
+    }
+}
+
+void veld_calls_stop(struct veld_control *c)
+{
+    if (c->calls.source)
+        g_source_remove(c->calls.source);
+    forget_last(&c->calls);
+    free(c->calls.ids);
+    c->calls = (struct veld_calls){0};
 }
 
 /* ---- After an address change ---- */
@@ -69,10 +129,11 @@ void veld_control_on_address_change(void *ctx)
 {
     struct veld_control *c = ctx;
     veld_lane_ports_forget_all(c);
+    veld_publish_kernel_again(c);
     /* A ping from the new address makes the peer challenge it, and then move there. */
-    for (size_t i = c->n_live; i-- > 0;) {
-        if (i < c->n_live)
-            veld_control_step(c,
-                              &(struct veld_event){.type = VELD_EV_PING, .peer = c->live[i]});
+    for (size_t i = c->peers.n_live; i-- > 0;) {
+        if (i < c->peers.n_live)
+            veld_control_step(
+                c, &(struct veld_event){.type = VELD_EV_PING, .peer = c->peers.live[i]});
     }
 }

@@ -14,11 +14,18 @@
 
 struct veld_control;
 
+/* The network whose members are to be peers (peers.h). */
+struct veld_control_network {
+    uint8_t id[32];
+    const char *name; /* one label; borrowed for the call */
+};
+
 struct veld_control_options {
     const struct veld_config *config;     /* outlives the control */
     struct veld_state *state;             /* outlives the control */
     const struct veld_identity *identity; /* outlives the control */
     const char *socket_path;
+    const struct veld_control_network *network; /* NULL: peers are the configuration's alone */
 };
 
 VELD_MUST_USE int veld_control_open(struct veld_control **out,

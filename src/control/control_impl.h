@@ -8,10 +8,10 @@
  *   rekeys.c    requests for new session keys that wait for their handshakes
  *   lane_ports.c lanes that leave by a port of their own
  *   pings.c     pings that wait for their pong
- *   peers.c     configured peers by what people type
+ *   peers.c     peers enter, change and leave
+ *   publish.c   routes and names of the peers there are
  *   report.c    the status document and health
- *
- * Each uses only those below it.
+ *   peer_list.c the list of them, and what people call them
  */
 #ifndef VELD_CONTROL_CONTROL_IMPL_H
 #define VELD_CONTROL_CONTROL_IMPL_H
@@ -24,6 +24,8 @@
 #include "control/host/netif.h"
 #include "control/host/netif_watch.h"
 #include "control/names/resolver.h"
+#include "control/peer_list.h"
+#include "control/peers.h"
 #include "dataplane/dataplane.h"
 
 #include <glib.h>
@@ -34,13 +36,8 @@
 /* A lost initiation or response is repeated after 5 s. Less than `veld` waits for an answer. */
 #define REKEY_TIMEOUT_S 10
 
-struct control_peer {
-    uint32_t config_index;         /* into config->peers */
-    uint32_t sessions;             /* installed and not retired */
-    uint32_t live_index;           /* into `live` while sessions > 0 */
-    bool connected;                /* a session was used since the last give-up: for the log */
-    struct veld_endpoint endpoint; /* as the engine last set it; family 0: as configured */
-};
+/* What is said of a blocked peer, after its name and "is " or ": ". */
+#define VELD_BLOCKED_TEXT "blocked: its key changed"
 
 struct control_ping {
     struct veld_api_request *request; /* NULL: free place */
@@ -54,6 +51,27 @@ struct control_rekey {
     uint64_t deadline_ns;
     struct veld_rekey_item *items; /* by peer; owned */
     size_t n, begun, open;
+};
+
+/* publish.c */
+struct veld_publish {
+    guint due_source;           /* 0: what was published holds */
+    uint64_t cost_ns;           /* of the last time */
+    size_t n_unusable;          /* told of */
+    struct veld_prefix *kernel; /* what the kernel was last asked for; owned */
+    size_t n_kernel;
+    struct veld_netif_fit *fit; /* under way; NULL: none is */
+    guint fit_source, again_source;
+    struct veld_diag problem; /* what was left out; empty: nothing */
+};
+
+/* calls.c */
+struct veld_calls {
+    struct veld_state_endpoint *last; /* where peers were in the last run; sorted by P; owned */
+    size_t n_last;
+    uint32_t *ids; /* still to be called */
+    size_t n;
+    guint source; /* 0: nobody is called */
 };
 
 struct veld_control {
@@ -73,17 +91,17 @@ struct veld_control {
     struct veld_api *api;
     char names_problem[sizeof(struct veld_diag)]; /* why names do not work; empty: they do */
 
-    struct control_peer *peers; /* by engine id */
-    uint32_t *by_config;        /* engine id of config->peers[i] */
-    uint32_t *live;             /* engine ids with sessions */
-    size_t n_live;
+    struct veld_peer_list peers;
+    struct veld_control_hooks hooks;
+    bool in_step;      /* actions of the engine are carried out: it must not be called */
+    uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */
+    struct veld_publish publish;
 
     struct control_ping pings[PINGS_MAX];
     struct control_rekey rekeys[REKEYS_MAX];
     guint rekey_source;      /* 0: none is under way */
     GHashTable *lane_proofs; /* by engine id: a struct veld_lane_proof of who is sent to */
-    uint32_t *to_call;       /* engine ids still to be called after a start */
-    size_t n_to_call;
+    struct veld_calls calls;
 
     uint64_t cookies_made_ns;      /* of the secret that workers have; 0: none made yet */
     struct veld_event refused;     /* TOO_BIG: a probe of the step under way; else none */
@@ -94,18 +112,28 @@ struct veld_control {
     size_t n_sources;
 };
 
-/* peers.c */
-const struct veld_config_peer *veld_control_peer_config(const struct veld_control *c,
-                                                        uint32_t id);
+/* peers.c; the rest is in peers.h */
+VELD_MUST_USE int veld_peers_add_configured(struct veld_control *c, struct veld_diag *diag);
 const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64]);
-/* By name, full name, address or public key, as people type it. */
-bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
+
+/* publish.c */
+/* Everything at once, by a configuration that must hold. */
+VELD_MUST_USE int veld_publish_start(struct veld_control *c, struct veld_diag *diag);
+/* Something of a peer changed: once, a while from now. */
+void veld_publish_soon(struct veld_control *c);
+/* This machine's own routes may have changed: look again which of ours can be had. */
+void veld_publish_kernel_again(struct veld_control *c);
+void veld_publish_stop(struct veld_control *c);
+/* NULL when out of memory. */
+struct veld_dns_table *veld_publish_names(const struct veld_control *c);
 
 /* pings.c */
 VELD_MUST_USE int veld_pings_add(struct veld_control *c, uint32_t peer,
                                  struct veld_api_request *req, struct veld_diag *diag);
 void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong);
 void veld_pings_expire(struct veld_control *c, uint64_t now_ns);
+/* Answer whoever waits for this peer: NAME: `why`. */
+void veld_pings_fail(struct veld_control *c, uint32_t peer, const char *why);
 
 /* rekeys.c */
 /* New keys with these `n` peers (copied); the answer comes when all have them, or in time. */
@@ -113,6 +141,8 @@ VELD_MUST_USE int veld_rekeys_add(struct veld_control *c, const uint32_t *peers,
                                   struct veld_api_request *req, struct veld_diag *diag);
 /* A new session with `peer` is in use. */
 void veld_rekeys_on_use(struct veld_control *c, uint32_t peer);
+/* There will be none. */
+void veld_rekeys_fail(struct veld_control *c, uint32_t peer, const char *why);
 /* The daemon stops: answer what is owed. */
 void veld_rekeys_end(struct veld_control *c);
 
@@ -129,14 +159,23 @@ void veld_lane_ports_forget_all(struct veld_control *c);
 /* driver.c */
 /* What veld_engine_step returned. */
 int veld_control_step(struct veld_control *c, const struct veld_event *ev);
+/* The engine's timer follows its deadline. */
+void veld_control_rearm(struct veld_control *c);
 void veld_control_take_events(struct veld_control *c);
 void veld_control_run_timers(struct veld_control *c);
 void veld_control_feed_activity(struct veld_control *c);
 void veld_control_save_endpoints(struct veld_control *c);
 
 /* calls.c */
-VELD_MUST_USE int veld_control_plan_calls(struct veld_control *c);
-void veld_control_call_some(struct veld_control *c);
+/* Remember where peers were, and plan to call those of the configuration. */
+VELD_MUST_USE int veld_calls_plan(struct veld_control *c);
+void veld_calls_begin(struct veld_control *c);
+/* Where this P was in the last run; family 0: unknown. */
+struct veld_endpoint veld_calls_remembered(const struct veld_control *c, const uint8_t pub[32]);
+/* Once for each peer. */
+void veld_calls_add(struct veld_control *c, uint32_t peer);
+void veld_calls_forget(struct veld_control *c, uint32_t peer);
+void veld_calls_stop(struct veld_control *c);
 /* This machine's addresses changed: show every live peer where we are now. */
 void veld_control_on_address_change(void *ctx);
 

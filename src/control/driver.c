@@ -19,11 +19,12 @@
 
 void veld_control_save_endpoints(struct veld_control *c)
 {
-    struct veld_state_endpoint *list = calloc(c->n_live + 1, sizeof *list);
+    struct veld_state_endpoint *list = calloc(c->peers.n_live + 1, sizeof *list);
     size_t n = 0;
-    for (size_t i = 0; list && i < c->n_live; i++) {
+    for (size_t i = 0; list && i < c->peers.n_live; i++) {
         struct veld_peer_info info;
-        if (veld_engine_peer_get(c->engine, c->live[i], &info) < 0 || !info.endpoint.ip.family)
+        if (veld_engine_peer_get(c->engine, c->peers.live[i], &info) < 0 ||
+            !info.endpoint.ip.family)
             continue;
         memcpy(list[n].pub, info.pub, sizeof list[n].pub);
         list[n++].endpoint = info.endpoint;
@@ -96,28 +97,33 @@ static void install(struct veld_control *c, const struct veld_action *a)
                          veld_strerror(rc));
         return;
     }
-    struct control_peer *peer = &c->peers[a->peer];
-    if (peer->sessions++ == 0) {
-        peer->live_index = (uint32_t)c->n_live;
-        c->live[c->n_live++] = a->peer;
-    }
+    veld_peer_list_session(&c->peers, a->peer);
 }
 
 static void retire(struct veld_control *c, const struct veld_action *a)
 {
-    struct control_peer *peer = &c->peers[a->peer];
     veld_dataplane_session_retire(c->dataplane, a->index);
-    if (peer->sessions == 0 || --peer->sessions > 0)
-        return;
-    veld_lane_ports_forget(c, a->peer);
-    uint32_t moved = c->live[--c->n_live];
-    c->live[peer->live_index] = moved;
-    c->peers[moved].live_index = peer->live_index;
+    if (veld_peer_list_session_end(&c->peers, a->peer))
+        veld_lane_ports_forget(c, a->peer);
+}
+
+static void tell_connected(struct veld_control *c, uint32_t id)
+{
+    struct veld_peer_info info;
+    char name[64], at[VELD_ENDPOINT_STRLEN];
+    if (veld_engine_peer_get(c->engine, id, &info) == 0)
+        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: connected, direct %s",
+                         veld_control_peer_name(c, id, name),
+                         veld_endpoint_format(&info.endpoint, at));
 }
 
 static void use(struct veld_control *c, const struct veld_action *a)
 {
-    struct control_peer *peer = &c->peers[a->peer];
+    struct control_peer *peer = &c->peers.peers[a->peer];
+    if (c->hooks.may_use && !c->hooks.may_use(c->hooks.ctx, a->peer)) {
+        c->to_block = a->peer; /* what waits for the session stays where it is */
+        return;
+    }
     int rc = veld_dataplane_session_use(c->dataplane, a->index);
     if (rc < 0) {
         VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(), "cannot use a session: %s",
@@ -126,15 +132,11 @@ static void use(struct veld_control *c, const struct veld_action *a)
     }
     save_soon(c);
     veld_rekeys_on_use(c, a->peer);
-    if (peer->connected)
-        return;
+    if (!peer->connected)
+        tell_connected(c, a->peer);
     peer->connected = true;
-    struct veld_peer_info info;
-    char name[64], at[VELD_ENDPOINT_STRLEN];
-    if (veld_engine_peer_get(c->engine, a->peer, &info) == 0)
-        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: connected, direct %s",
-                         veld_control_peer_name(c, a->peer, name),
-                         veld_endpoint_format(&info.endpoint, at));
+    if (c->hooks.on_use)
+        c->hooks.on_use(c->hooks.ctx, a->peer);
 }
 
 static void send_message(struct veld_control *c, const struct veld_action *a)
@@ -147,7 +149,7 @@ static void send_message(struct veld_control *c, const struct veld_action *a)
 
 static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 {
-    struct control_peer *peer = &c->peers[a->peer];
+    struct control_peer *peer = &c->peers.peers[a->peer];
     char name[64], at[VELD_ENDPOINT_STRLEN];
     veld_lane_ports_forget(c, a->peer);
     int rc = veld_dataplane_peer_set_endpoint(c->dataplane, a->peer, &a->to);
@@ -164,10 +166,16 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
     save_soon(c);
 }
 
+static void wanted(struct veld_control *c, const struct veld_action *a)
+{
+    if (c->hooks.on_wanted)
+        c->hooks.on_wanted(c->hooks.ctx, a->peer);
+}
+
 static void gave_up(struct veld_control *c, const struct veld_action *a)
 {
     char name[64];
-    c->peers[a->peer].connected = false;
+    c->peers.peers[a->peer].connected = false;
     veld_dataplane_peer_drop_held(c->dataplane, a->peer);
     VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(),
                      "%s: no answer for %d s; trying again when there is something to send",
@@ -177,12 +185,17 @@ static void gave_up(struct veld_control *c, const struct veld_action *a)
 static void bad_key(struct veld_control *c, const struct veld_action *a)
 {
     char name[64];
+    const struct control_peer *peer = &c->peers.peers[a->peer];
+    veld_control_peer_name(c, a->peer, name);
     veld_dataplane_peer_drop_held(c->dataplane, a->peer);
-    VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
-                     "%s:%u: peers.pubkey: the key of %s is no usable Ed25519 public key; copy "
-                     "what `veld pubkey` prints there",
-                     c->config->path, veld_control_peer_config(c, a->peer)->pub_line,
-                     veld_control_peer_name(c, a->peer, name));
+    if (peer->owned)
+        VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
+                         "the key of %s is no usable Ed25519 public key", name);
+    else
+        VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
+                         "%s:%u: peers.pubkey: the key of %s is no usable Ed25519 public key; "
+                         "copy what `veld pubkey` prints there",
+                         c->config->path, peer->about->pub_line, name);
 }
 
 /* One datagram a size, the smallest first; what our own kernel refuses is an answer too. */
@@ -244,7 +257,7 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
     case VELD_ACT_RETIRE: retire(c, a); break;
     case VELD_ACT_SEND_MESSAGE: send_message(c, a); break;
     case VELD_ACT_SET_ENDPOINT: set_endpoint(c, a); break;
-    case VELD_ACT_WANTED: break;
+    case VELD_ACT_WANTED: wanted(c, a); break;
     case VELD_ACT_GAVE_UP: gave_up(c, a); break;
     case VELD_ACT_BAD_KEY: bad_key(c, a); break;
     case VELD_ACT_PONG: veld_pings_on_pong(c, a); break;
@@ -255,8 +268,10 @@ static void carry_out(struct veld_control *c, const struct veld_action *a)
 
 /* ---- Steps ---- */
 
-static void rearm_timer(struct veld_control *c)
+void veld_control_rearm(struct veld_control *c)
 {
+    if (!c->timer)
+        return; /* the start arms it */
     uint64_t deadline = veld_engine_deadline(c->engine), now = veld_clock_mono_ns();
     if (deadline == UINT64_MAX)
         g_source_set_ready_time(c->timer, -1);
@@ -282,8 +297,10 @@ static int one_step(struct veld_control *c, const struct veld_event *ev)
     struct veld_actions actions;
     int rc = veld_engine_step(c->engine, ev, &now, &actions);
     share_cookies(c); /* before the reply that needs it leaves */
+    c->in_step = true;
     for (size_t i = 0; i < actions.n; i++)
         carry_out(c, &actions.a[i]);
+    c->in_step = false;
     veld_actions_wipe(&actions);
     return rc;
 }
@@ -297,13 +314,18 @@ static int step(struct veld_control *c, const struct veld_event *ev)
         c->refused = (struct veld_event){0};
         one_step(c, &refused);
     }
+    if (c->to_block != UINT32_MAX) {
+        uint32_t id = c->to_block;
+        c->to_block = UINT32_MAX;
+        (void)!veld_control_peer_block(c, id); /* it is there: it had a session */
+    }
     return rc;
 }
 
 int veld_control_step(struct veld_control *c, const struct veld_event *ev)
 {
     int rc = step(c, ev);
-    rearm_timer(c);
+    veld_control_rearm(c);
     return rc;
 }
 
@@ -315,7 +337,7 @@ void veld_control_run_timers(struct veld_control *c)
             break;
         step(c, &ev);
     }
-    rearm_timer(c);
+    veld_control_rearm(c);
 }
 
 static enum veld_event_type engine_event(enum veld_dataplane_event_type type)
@@ -348,6 +370,15 @@ static void tell_refused(const struct veld_dataplane_event *in, int rc)
         veld_debug("handshake datagram from %s dropped: %s", from, why);
 }
 
+/* What the engine took as authentic, and leaves to others. */
+static void pass_on(struct veld_control *c, const struct veld_dataplane_event *in)
+{
+    struct veld_message m;
+    if (c->hooks.on_message && !veld_control_peer_is_blocked(c, in->peer) &&
+        veld_message_parse(in->bytes, in->len, &m) == 0 && veld_message_is_passed_on(m.type))
+        c->hooks.on_message(c->hooks.ctx, in->peer, &m);
+}
+
 void veld_control_take_events(struct veld_control *c)
 {
     struct veld_dataplane_event in;
@@ -366,18 +397,23 @@ void veld_control_take_events(struct veld_control *c)
         int rc = step(c, &ev);
         if (in.type == VELD_DP_HANDSHAKE)
             tell_refused(&in, rc);
+        else if (in.type == VELD_DP_MESSAGE && rc == 0)
+            pass_on(c, &in);
+        else if (in.type == VELD_DP_NEED_SESSION && rc == VELD_E_PERM)
+            veld_dataplane_peer_drop_held(c->dataplane,
+                                          in.peer); /* blocked, and routed still */
     }
-    rearm_timer(c);
+    veld_control_rearm(c);
 }
 
 void veld_control_feed_activity(struct veld_control *c)
 {
     /* Backwards: a step may retire a peer's last session and so shorten the list. */
-    for (size_t i = c->n_live; i-- > 0;) {
-        if (i >= c->n_live)
+    for (size_t i = c->peers.n_live; i-- > 0;) {
+        if (i >= c->peers.n_live)
             continue;
         struct veld_activity seen;
-        uint32_t id = c->live[i];
+        uint32_t id = c->peers.live[i];
         if (veld_dataplane_peer_activity(c->dataplane, id, &seen) < 0)
             continue;
         struct veld_event ev = {
@@ -390,5 +426,5 @@ void veld_control_feed_activity(struct veld_control *c)
         };
         step(c, &ev);
     }
-    rearm_timer(c);
+    veld_control_rearm(c);
 }

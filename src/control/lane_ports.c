@@ -83,8 +83,8 @@ void veld_lane_ports_tick(struct veld_control *c)
     for (unsigned i = 0, worker;
          i < STRAYS_PER_TICK && veld_dataplane_next_stray(c->dataplane, &peer, &worker); i++)
         take_stray(c, peer, worker);
-    for (size_t i = 0; i < c->n_live; i++)
-        look(c, c->live[i], now_ns);
+    for (size_t i = 0; i < c->peers.n_live; i++)
+        look(c, c->peers.live[i], now_ns);
 }
 
 void veld_lane_ports_on_message(struct veld_control *c, const struct veld_dataplane_event *ev)

@@ -1,48 +1,233 @@
 /*
- * Configured peers as people mean them: by what they type, and what to call them.
+ * Peers enter and leave: those of the configuration at the start, others at run
+ * time (peers.h). Each is with the engine, which gives its id, with the dataplane,
+ * and in the list.
  */
 #include "control/control_impl.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-const struct veld_config_peer *veld_control_peer_config(const struct veld_control *c,
-                                                        uint32_t id)
+/* With engine, dataplane and list, or nowhere. `about` becomes the list's when `owned`. */
+static int enter(struct veld_control *c, const struct veld_engine_peer_config *cfg,
+                 const struct veld_config_peer *about, bool owned, uint32_t *id)
 {
-    return &c->config->peers[c->peers[id].config_index];
+    int rc = veld_engine_peer_add(c->engine, cfg, id);
+    if (rc < 0)
+        return rc;
+    rc = veld_dataplane_peer_add(c->dataplane, *id);
+    if (rc < 0) {
+        veld_control_step(c, &(struct veld_event){.type = VELD_EV_REMOVE_PEER, .peer = *id});
+        return rc;
+    }
+    veld_peer_list_put(&c->peers, *id, about, owned);
+    return 0;
 }
 
-const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64])
+/* ---- The configuration's ---- */
+
+static int add_configured(struct veld_control *c, const struct veld_config_peer *peer,
+                          struct veld_diag *diag)
 {
-    const struct veld_config_peer *peer = veld_control_peer_config(c, id);
-    if (peer->name[0])
-        snprintf(out, 64, "%s", peer->name);
-    else
-        veld_ip_format(&peer->addrs[0], out);
-    return out;
+    struct veld_engine_peer_config cfg = {.endpoint = peer->endpoint,
+                                          .keepalive_s = peer->keepalive_s};
+    memcpy(cfg.pub, peer->pub, sizeof cfg.pub);
+    uint32_t id = 0;
+    int rc = enter(c, &cfg, peer, false, &id);
+    if (rc == VELD_E_KEY && memcmp(peer->pub, c->identity->pub, sizeof peer->pub) == 0)
+        return veld_fail(diag, VELD_E_CONFIG,
+                         "%s:%u: peers.pubkey: this is this machine's own key; put the other "
+                         "machine's here ('veld pubkey' there prints it)",
+                         c->config->path, peer->pub_line);
+    if (rc == VELD_E_KEY)
+        return veld_fail(diag, VELD_E_CONFIG,
+                         "%s:%u: peers.pubkey: the key is unusable beside another peer's",
+                         c->config->path, peer->pub_line);
+    if (rc == 0 && peer->endpoint.ip.family)
+        rc = veld_dataplane_peer_set_endpoint(c->dataplane, id, &peer->endpoint);
+    if (rc < 0)
+        return veld_fail(diag, rc, "%s:%u: cannot add the peer: %s", c->config->path,
+                         peer->line, veld_strerror(rc));
+    c->peers.peers[id].endpoint = peer->endpoint;
+    return 0;
+}
+
+int veld_peers_add_configured(struct veld_control *c, struct veld_diag *diag)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->config->n_peers; i++)
+        rc = add_configured(c, &c->config->peers[i], diag);
+    return rc;
+}
+
+/* ---- Others ---- */
+
+static bool is_sound(const struct veld_control_peer_spec *spec)
+{
+    const struct veld_config_peer *a = spec->about;
+    return a->n_addrs >= 1 && a->n_addrs <= VELD_CONFIG_ADDRS_MAX &&
+           a->n_routes <= VELD_CONFIG_ROUTES_MAX &&
+           strnlen(a->name, sizeof a->name) < sizeof a->name &&
+           spec->n_candidates <= VELD_CANDIDATES_MAX;
+}
+
+static void engine_config(const struct veld_control_peer_spec *spec,
+                          struct veld_engine_peer_config *out)
+{
+    *out = (struct veld_engine_peer_config){.endpoint = spec->about->endpoint,
+                                            .candidates = spec->candidates,
+                                            .n_candidates = spec->n_candidates,
+                                            .keepalive_s = spec->about->keepalive_s};
+    memcpy(out->pub, spec->about->pub, sizeof out->pub);
+}
+
+int veld_control_peer_add(struct veld_control *c, const struct veld_control_peer_spec *spec,
+                          uint32_t *id)
+{
+    g_assert(!c->in_step);
+    if (!is_sound(spec))
+        return VELD_E_INVAL;
+    struct veld_config_peer *about = veld_peer_about_copy(spec->about);
+    if (!about)
+        return VELD_E_NOMEM;
+    struct veld_engine_peer_config cfg;
+    engine_config(spec, &cfg);
+    cfg.last_known = veld_calls_remembered(c, cfg.pub);
+    int rc = enter(c, &cfg, about, true, id);
+    if (rc < 0) {
+        free(about);
+        return rc;
+    }
+    if (cfg.last_known.ip.family)
+        veld_calls_add(c, *id);
+    veld_control_rearm(c);
+    veld_publish_soon(c);
+    return 0;
+}
+
+int veld_control_peer_change(struct veld_control *c, uint32_t id,
+                             const struct veld_control_peer_spec *spec)
+{
+    g_assert(!c->in_step);
+    struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    if (!p->owned || !is_sound(spec))
+        return VELD_E_INVAL;
+    struct veld_config_peer *about = veld_peer_about_copy(spec->about);
+    if (!about)
+        return VELD_E_NOMEM;
+    struct veld_engine_peer_config cfg;
+    engine_config(spec, &cfg);
+    int rc = veld_engine_peer_set(c->engine, id, &cfg);
+    if (rc < 0) {
+        free(about);
+        return rc;
+    }
+    bool same = veld_peer_about_same_places(p->about, about);
+    veld_peer_list_change(&c->peers, id, about);
+    veld_control_rearm(c);
+    if (!same)
+        veld_publish_soon(c);
+    return 0;
+}
+
+/* Whoever waits for something of this peer, waits in vain. */
+static void disappoint(struct veld_control *c, uint32_t id, const char *why)
+{
+    veld_pings_fail(c, id, why);
+    veld_rekeys_fail(c, id, why);
+    veld_calls_forget(c, id);
+}
+
+void veld_control_peer_remove(struct veld_control *c, uint32_t id)
+{
+    g_assert(!c->in_step);
+    const struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    if (!p)
+        return;
+    disappoint(c, id, "it was removed");
+    veld_control_step(c, &(struct veld_event){.type = VELD_EV_REMOVE_PEER, .peer = id});
+    veld_lane_ports_forget(c, id);
+    veld_dataplane_peer_remove(c->dataplane, id);
+    veld_peer_list_drop(&c->peers, id);
+    veld_publish_soon(c);
+}
+
+int veld_control_peer_block(struct veld_control *c, uint32_t id)
+{
+    g_assert(!c->in_step);
+    struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    if (p->blocked)
+        return 0;
+    p->blocked = true;
+    disappoint(c, id, VELD_BLOCKED_TEXT);
+    veld_control_step(c, &(struct veld_event){.type = VELD_EV_BLOCK, .peer = id});
+    veld_dataplane_peer_drop_held(c->dataplane, id);
+    veld_publish_soon(c);
+    return 0;
+}
+
+int veld_control_peer_unblock(struct veld_control *c, uint32_t id)
+{
+    g_assert(!c->in_step);
+    struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    if (!p->blocked)
+        return 0;
+    p->blocked = false;
+    veld_publish_soon(c);
+    return veld_control_step(c, &(struct veld_event){.type = VELD_EV_UNBLOCK, .peer = id});
+}
+
+int veld_control_peer_call(struct veld_control *c, uint32_t id)
+{
+    g_assert(!c->in_step);
+    return veld_control_step(c, &(struct veld_event){.type = VELD_EV_NEED_SESSION, .peer = id});
+}
+
+int veld_control_peer_send(struct veld_control *c, uint32_t id, const struct veld_message *m)
+{
+    struct veld_peer_info info;
+    uint8_t bytes[VELD_MESSAGE_MAX];
+    int rc = veld_engine_peer_get(c->engine, id, &info);
+    if (rc < 0)
+        return rc;
+    if (!info.current_index)
+        return VELD_E_STATE;
+    size_t len = veld_message_write(bytes, m);
+    return veld_dataplane_send_message(c->dataplane, info.current_index, NULL, bytes, len);
+}
+
+/* ---- To look at ---- */
+
+const struct veld_config_peer *veld_control_peer_about(const struct veld_control *c,
+                                                       uint32_t id)
+{
+    const struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    return p ? p->about : NULL;
+}
+
+bool veld_control_peer_is_blocked(const struct veld_control *c, uint32_t id)
+{
+    const struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    return p && p->blocked;
 }
 
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id)
 {
-    struct veld_ip ip = {0};
-    uint8_t pub[32];
-    bool is_ip = veld_ip_parse(text, &ip) == 0, is_key = veld_pubkey_parse(text, pub) == 0;
-    size_t len = strlen(text);
-    static const char suffix[] = "." VELD_DNS_DOMAIN;
-    if (len > sizeof suffix - 1 &&
-        g_ascii_strcasecmp(text + len - (sizeof suffix - 1), suffix) == 0)
-        len -= sizeof suffix - 1;
-    for (size_t i = 0; i < c->config->n_peers; i++) {
-        const struct veld_config_peer *p = &c->config->peers[i];
-        bool hit =
-            strlen(p->name) == len && len > 0 && g_ascii_strncasecmp(p->name, text, len) == 0;
-        hit |= is_key && memcmp(p->pub, pub, sizeof pub) == 0;
-        for (size_t a = 0; is_ip && a < p->n_addrs; a++)
-            hit |= veld_ip_equal(&p->addrs[a], &ip);
-        if (hit) {
-            *id = c->by_config[i];
-            return true;
-        }
-    }
-    return false;
+    return veld_peer_list_find(&c->peers, text, id);
+}
+
+const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64])
+{
+    return veld_peer_list_name(&c->peers, id, out);
+}
+
+void veld_control_set_hooks(struct veld_control *c, const struct veld_control_hooks *hooks)
+{
+    c->hooks = hooks ? *hooks : (struct veld_control_hooks){0};
 }

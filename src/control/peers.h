@@ -78,7 +78,7 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id);
 VELD_MUST_USE int veld_control_peer_block(struct veld_control *c, uint32_t id);
 VELD_MUST_USE int veld_control_peer_unblock(struct veld_control *c, uint32_t id);
 
-/* Make a session, if there is none: somebody there asked us to call. */
+/* Make a session, if there is none: somebody there asked us to call. VELD_E_NOENT, VELD_E_PERM (blocked). */
 VELD_MUST_USE int veld_control_peer_call(struct veld_control *c, uint32_t id);
 /* On the session in use. VELD_E_NOENT, VELD_E_STATE (there is none), VELD_E_FULL (try later). */
 VELD_MUST_USE int veld_control_peer_send(struct veld_control *c, uint32_t id,

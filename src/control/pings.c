@@ -30,7 +30,7 @@ static void answer(struct control_ping *ping, unsigned http_status, json_t *body
 void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong)
 {
     char name[64], at[VELD_ENDPOINT_STRLEN], ip[VELD_IP_STRLEN];
-    const struct veld_config_peer *peer = veld_control_peer_config(c, pong->peer);
+    const struct veld_config_peer *peer = veld_control_peer_about(c, pong->peer);
     for (size_t i = 0; i < PINGS_MAX; i++) {
         if (!c->pings[i].request || c->pings[i].peer != pong->peer)
             continue;
@@ -61,5 +61,16 @@ void veld_pings_expire(struct veld_control *c, uint64_t now_ns)
                                             "config (%d s waited)",
                                       veld_control_peer_name(c, c->pings[i].peer, name),
                                       PING_TIMEOUT_S)));
+    }
+}
+
+void veld_pings_fail(struct veld_control *c, uint32_t peer, const char *why)
+{
+    char name[64];
+    veld_control_peer_name(c, peer, name);
+    for (size_t i = 0; i < PINGS_MAX; i++) {
+        if (c->pings[i].request && c->pings[i].peer == peer)
+            answer(&c->pings[i], 409,
+                   json_pack("{s:o}", "error", json_sprintf("%s: %s", name, why)));
     }
 }

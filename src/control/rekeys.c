@@ -20,6 +20,7 @@ struct veld_rekey_item {
     uint64_t asked_ns; /* 0: not yet */
     uint64_t took_ns;  /* done: from asking to the new session's use */
     int result;        /* VELD_E_STATE: open; VELD_OK: done; else why not */
+    json_t *told;      /* of a peer that is gone: its part of the answer; owned */
 };
 
 static int by_peer(const void *a, const void *b)
@@ -48,7 +49,7 @@ static json_t *why_not(const struct veld_control *c, const struct veld_rekey_ite
 static json_t *describe(const struct veld_control *c, const struct veld_rekey_item *item)
 {
     char name[64], ip[VELD_IP_STRLEN];
-    const struct veld_config_peer *peer = veld_control_peer_config(c, item->peer);
+    const struct veld_config_peer *peer = veld_control_peer_about(c, item->peer);
     json_t *o = json_pack("{s:s, s:s}", "name", veld_control_peer_name(c, item->peer, name),
                           "ip", veld_ip_format(&peer->addrs[0], ip));
     if (item->result == VELD_OK)
@@ -62,8 +63,10 @@ static json_t *describe(const struct veld_control *c, const struct veld_rekey_it
 static void answer(struct veld_control *c, struct control_rekey *r)
 {
     json_t *peers = json_array();
-    for (size_t i = 0; i < r->n; i++)
-        json_array_append_new(peers, describe(c, &r->items[i]));
+    for (size_t i = 0; i < r->n; i++) {
+        json_t *told = r->items[i].told;
+        json_array_append_new(peers, told ? told : describe(c, &r->items[i]));
+    }
     struct veld_api_request *request = r->request;
     free(r->items);
     *r = (struct control_rekey){0};
@@ -91,10 +94,28 @@ void veld_rekeys_on_use(struct veld_control *c, uint32_t peer)
     }
 }
 
+void veld_rekeys_fail(struct veld_control *c, uint32_t peer, const char *why)
+{
+    struct veld_rekey_item key = {.peer = peer}, *item;
+    for (size_t i = 0; i < REKEYS_MAX; i++) {
+        struct control_rekey *r = &c->rekeys[i];
+        item = r->request ? bsearch(&key, r->items, r->n, sizeof key, by_peer) : NULL;
+        if (!item || item->told)
+            continue;
+        if (item->result == VELD_E_STATE)
+            settle(r, item, VELD_E_NOENT);
+        item->told = describe(c, item);
+        if (item->result != VELD_OK)
+            json_object_set_new(item->told, "error", json_string(why));
+    }
+}
+
 static void begin_some(struct veld_control *c, struct control_rekey *r)
 {
     for (int i = 0; i < REKEYS_PER_TICK && r->begun < r->n; i++) {
         struct veld_rekey_item *item = &r->items[r->begun++];
+        if (item->result != VELD_E_STATE)
+            continue;
         item->asked_ns = veld_clock_mono_ns();
         int rc = veld_control_step(
             c, &(struct veld_event){.type = VELD_EV_REKEY, .peer = item->peer});

@@ -7,20 +7,20 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEALTH_MAX      5
+#define HEALTH_MAX      6
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
 static struct veld_status_peer *gather_peers(const struct veld_control *c)
 {
-    struct veld_status_peer *list = calloc(c->config->n_peers + 1, sizeof *list);
-    for (size_t i = 0; list && i < c->config->n_peers; i++) {
-        uint32_t id = c->by_config[i];
+    struct veld_status_peer *list = calloc(c->peers.n + 1, sizeof *list), *s = list;
+    const struct control_peer *p;
+    for (uint32_t id = 0; list && (p = veld_peer_list_next(&c->peers, &id)); id++, s++) {
         struct veld_lane_use use;
-        list[i].config = &c->config->peers[i];
+        s->config = p->about;
         if (veld_dataplane_peer_lane_use(c->dataplane, id, UINT64_MAX, &use) == 0)
-            list[i].lane_ports = (unsigned)__builtin_popcountll(use.in_use);
-        if (veld_engine_peer_get(c->engine, id, &list[i].info) < 0 ||
-            veld_dataplane_peer_activity(c->dataplane, id, &list[i].activity) < 0)
+            s->lane_ports = (unsigned)__builtin_popcountll(use.in_use);
+        if (veld_engine_peer_get(c->engine, id, &s->info) < 0 ||
+            veld_dataplane_peer_activity(c->dataplane, id, &s->activity) < 0)
             continue;
     }
     return list;
@@ -37,9 +37,9 @@ static bool is_silent(const struct veld_peer_info *info)
 static void describe_silence(const struct veld_control *c, const struct veld_status_peer *peers,
                              struct veld_diag *out)
 {
-    char name[64], at[VELD_ENDPOINT_STRLEN];
+    char name[VELD_IP_STRLEN], at[VELD_ENDPOINT_STRLEN];
     size_t first = 0, n = 0;
-    for (size_t i = c->config->n_peers; i-- > 0;) {
+    for (size_t i = c->peers.n; i-- > 0;) {
         if (is_silent(&peers[i].info)) {
             first = i;
             n++;
@@ -49,13 +49,14 @@ static void describe_silence(const struct veld_control *c, const struct veld_sta
     if (n == 0)
         return;
     const struct veld_endpoint *to = &peers[first].info.endpoint;
+    const struct veld_config_peer *peer = peers[first].config;
     veld_endpoint_format(to, at);
     snprintf(
         out->text, sizeof out->text,
         "%s does not answer at %s%s; see there that veld is up (veld status), that its "
         "config names this machine's key (veld pubkey) and the same network secret, if any, "
         "and that UDP port %u is open",
-        veld_control_peer_name(c, c->by_config[first], name), at,
+        peer->name[0] ? peer->name : veld_ip_format(&peer->addrs[0], name), at,
         n > 1 ? ", nor do others" : "", to->port);
 }
 
@@ -69,6 +70,8 @@ static size_t gather_health(const struct veld_control *c,
         out[n++] = silence->text;
     if (c->names_problem[0])
         out[n++] = c->names_problem;
+    if (c->publish.problem.text[0])
+        out[n++] = c->publish.problem.text;
     if (c->unsaved_timestamp_ns)
         out[n++] = "the state directory cannot be written, so no handshake is started; "
                    "free space with: df -h, or choose another with --state-dir";
@@ -92,7 +95,7 @@ json_t *veld_control_status(void *ctx)
         .started_wall_ns = c->started_wall_ns,
         .dns_server = "-",
         .dns_method = c->resolver ? veld_resolver_method(c->resolver) : "off",
-        .n_peers = c->config->n_peers,
+        .n_peers = c->peers.n,
         .health = health,
     };
     veld_dataplane_get_info(c->dataplane, &s.dataplane);

@@ -7,7 +7,8 @@
  *   GET  /v1/version
  *   GET  /v1/pubkey
  *   POST /v1/ping     {"peer": "machine-b"} -> {"name": "machine-b", "ip": "10.0.0.2",
- *                     "rtt_us": ..., "path": "direct 1.2.3.4:51820"}, or 504 when no answer came
+ *                     "rtt_us": ..., "path": "direct 1.2.3.4:51820"}, 504 when no answer came,
+ *                     409 when the peer was removed or blocked meanwhile
  *   POST /v1/rekey    {"peer": "machine-b"}, or {} for all that have a session -> {"peers":
  *                     [{"name": "machine-b", "ip": "10.0.0.2", "took_us": ...}]}, with "error"
  *                     in place of "took_us" where it failed

@@ -75,10 +75,29 @@ static int call_if_kept_alive(struct veld_engine_peer *p)
     return rc;
 }
 
+static bool is_sound(const struct veld_engine_peer_config *cfg)
+{
+    bool sound = cfg->n_candidates <= VELD_CANDIDATES_MAX &&
+                 (!cfg->endpoint.ip.family || veld_endpoint_usable(&cfg->endpoint));
+    for (size_t i = 0; sound && i < cfg->n_candidates; i++)
+        sound = veld_endpoint_usable(&cfg->candidates[i]);
+    return sound;
+}
+
+/* Where a peer that has not shown itself yet is sought. */
+static struct veld_endpoint best_guess(const struct veld_engine_peer_config *cfg)
+{
+    if (cfg->endpoint.ip.family)
+        return cfg->endpoint;
+    if (cfg->last_known.ip.family && veld_endpoint_usable(&cfg->last_known))
+        return cfg->last_known;
+    return cfg->n_candidates ? cfg->candidates[0] : (struct veld_endpoint){0};
+}
+
 int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_config *cfg,
                          uint32_t *id)
 {
-    if (cfg->endpoint.ip.family != 0 && !veld_endpoint_usable(&cfg->endpoint))
+    if (!is_sound(cfg))
         return VELD_E_INVAL;
     if (veld_ed25519_same_but_for_sign(cfg->pub, e->cfg.identity->pub))
         return VELD_E_KEY; /* ourselves, or our sign twin */
@@ -88,7 +107,8 @@ int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_co
         return rc;
     p->we_lead = memcmp(e->cfg.identity->pub, p->pub, sizeof p->pub) < 0;
     p->keepalive_s = cfg->keepalive_s;
-    p->configured = p->endpoint = cfg->endpoint;
+    p->configured = cfg->endpoint;
+    p->endpoint = best_guess(cfg);
     rc = call_if_kept_alive(p);
     if (rc < 0) {
         veld_peer_table_remove(e->peers, p);

@@ -51,6 +51,8 @@ struct veld_engine;
 #define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
 #define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */
 
+#define VELD_CANDIDATES_MAX 8 /* addresses a peer may be at */
+
 #define VELD_INITIATIONS_PER_S 20 /* per IPv4 address or IPv6 /64, under load */
 #define VELD_INITIATIONS_BURST 5
 
@@ -74,8 +76,13 @@ void veld_engine_free(struct veld_engine *e); /* wipes; NULL is allowed */
 
 struct veld_engine_peer_config {
     uint8_t pub[32];               /* P; proved usable when first needed */
-    struct veld_endpoint endpoint; /* family 0: unknown */
+    struct veld_endpoint endpoint; /* as configured; family 0: unknown */
     uint16_t keepalive_s;          /* persistent keepalive; 0: none */
+    /* Where it was last, and where it says it is, the likeliest first: without an `endpoint` it is
+       sought there. */
+    struct veld_endpoint last_known;
+    const struct veld_endpoint *candidates; /* borrowed for the call */
+    size_t n_candidates;                    /* at most VELD_CANDIDATES_MAX */
 };
 /*
  * `id` receives a dense number, reused only after removal. VELD_E_EXIST for a

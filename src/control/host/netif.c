@@ -226,8 +226,7 @@ static int add_addresses(struct veld_netif *n, const struct addresses *s,
     return rc;
 }
 
-/* A host that our addresses' own networks lead to already: peers are many. */
-static bool is_connected(const struct veld_netif *n, const struct veld_prefix *p)
+bool veld_netif_leads_to(const struct veld_netif *n, const struct veld_prefix *p)
 {
     if (p->len < veld_ip_bits(&p->ip))
         return false;
@@ -243,7 +242,7 @@ int veld_netif_set_routes(struct veld_netif *n, const struct veld_prefix *routes
     struct veld_routes s;
     int rc = veld_routes_survey(n->sock, n->ifindex, &s, routes, count, diag);
     for (size_t i = 0; rc == 0 && i < s.n_wanted; i++)
-        if (!s.wanted[i].present && !is_connected(n, &s.wanted[i].prefix))
+        if (!s.wanted[i].present && !veld_netif_leads_to(n, &s.wanted[i].prefix))
             rc = veld_routes_change(n->sock, n->ifindex, RTM_NEWROUTE, &s.wanted[i].prefix, 0,
                                     diag);
     for (guint i = 0; rc == 0 && i < s.stale->len; i++) {
@@ -311,7 +310,7 @@ static bool fit_wanted(struct veld_netif_fit *f, const struct veld_route_wanted 
             take_away(f, &w->prefix, 0);
         return w->present;
     }
-    if (w->present || is_connected(n, &w->prefix))
+    if (w->present || veld_netif_leads_to(n, &w->prefix))
         return false;
     if (veld_routes_change(n->sock, n->ifindex, RTM_NEWROUTE, &w->prefix, 0, &why) < 0)
         leave_out(f, &w->prefix, &why);

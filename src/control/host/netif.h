@@ -34,6 +34,8 @@ struct veld_netif_config {
  */
 VELD_MUST_USE int veld_netif_open(struct veld_netif **out, const struct veld_netif_config *cfg,
                                   struct veld_diag *diag);
+/* A host that our addresses' own networks lead to already: peers are many. */
+bool veld_netif_leads_to(const struct veld_netif *n, const struct veld_prefix *p);
 /*
  * Make the routes through the interface exactly `routes` (beside those its
  * addresses brought), adding and removing the difference. A route that equals
