@@ -75,8 +75,7 @@ int veld_network_make(struct veld_blob *out, const uint8_t owner_seed[32], const
 char *veld_network_text(const uint8_t id[32], char out[VELD_NETWORK_TEXT_STRLEN])
 {
     for (size_t i = 0; i < 8; i++)
-        snprintf(out + 5 * i, 6, "%02x%02x-", id[2 * i], id[2 * i + 1]);
-    out[VELD_NETWORK_TEXT_STRLEN - 1] = '\0';
+        snprintf(out + 5 * i, 6, "%02x%02x%s", id[2 * i], id[2 * i + 1], i < 7 ? "-" : "");
     return out;
 }
 

@@ -17,6 +17,7 @@ static int derive(uint8_t key[32], const struct veld_identity *own, const uint8_
                   const uint8_t network_id[32], const uint8_t from[32], const uint8_t to[32])
 {
     static const char purpose[] = "veld signal v1";
+    static const uint8_t no_salt[VELD_HASH_SIZE];
     uint8_t x_public[32], shared[32], prk[32], info[sizeof purpose + 3 * 32];
     memcpy(info, purpose, sizeof purpose); /* with its NUL */
     memcpy(info + sizeof purpose, network_id, 32);
@@ -26,7 +27,7 @@ static int derive(uint8_t key[32], const struct veld_identity *own, const uint8_
     if (rc == 0)
         rc = veld_x25519(shared, own->x_secret, x_public);
     if (rc == 0) {
-        veld_hkdf_extract(prk, NULL, 0, shared, sizeof shared);
+        veld_hkdf_extract(prk, no_salt, sizeof no_salt, shared, sizeof shared);
         rc = veld_hkdf_expand(key, 32, prk, info, sizeof info);
     }
     veld_wipe(shared, sizeof shared);
