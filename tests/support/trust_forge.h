@@ -10,6 +10,7 @@
 #ifndef VELD_TESTS_TRUST_FORGE_H
 #define VELD_TESTS_TRUST_FORGE_H
 
+#include "hex.h"
 #include "trust/chain.h"
 #include "trust_rig.h"
 
@@ -134,6 +135,14 @@ static inline struct veld_blob test_signed(const char *purpose, const uint8_t se
     test_trust_must(veld_wire_pack(&out, &view, SIZE_MAX), "signed");
     veld_statement_clear(&s);
     return out;
+}
+
+/* Hexadecimal text (of trust_vectors.h) as bytes; veld_blob_clear. */
+static inline struct veld_blob test_hex(const char *text)
+{
+    struct veld_blob b = {calloc(1, strlen(text) / 2 + 1), strlen(text) / 2};
+    test_trust_must(b.p && hex_decode(text, strlen(text), b.p) == 0 ? 0 : VELD_E_FORMAT, "hex");
+    return b;
 }
 
 /*

@@ -1,6 +1,7 @@
 #include "trust/record.h"
 
 #include "../support/trust_forge.h"
+#include "../support/trust_vectors.h"
 
 #include <criterion/criterion.h>
 
@@ -406,4 +407,29 @@ Test(trust_record, is_not_signed_when_others_would_not_take_it)
     cr_assert_null(out.p);
     veld_blob_clear(&b);
     test_member_free(&m);
+}
+
+/* PeerRecord of a member that a token let in, from another implementation. */
+Test(trust_record, is_as_another_implementation_makes_it)
+{
+    struct veld_blob network = test_hex(VECTOR_NETWORK), peer = test_hex(VECTOR_PEER);
+    struct veld_blob id = test_hex(VECTOR_ID), member = test_hex(VECTOR_MEMBER);
+    struct veld_blob chain = {0}, record = {0}, made = {0};
+    struct veld_network n;
+    struct veld_record r;
+    uint8_t seed[32];
+    cr_assert_eq(veld_network_read(network.p, network.len, &n), 0);
+    cr_assert_eq(veld_record_read(peer.p, peer.len, &n, NULL, 1800000060, &r), 0);
+    cr_assert_str_eq(r.membership.name, "server1");
+    cr_assert(r.relay && r.sequence == 9 && r.features == 1 && r.n_endpoints == 1);
+    cr_assert(r.membership.by_token && r.membership.token_uses == 1);
+    memset(seed, 2, 32);
+    cr_assert_eq(veld_token_admit(&chain, VECTOR_TOKEN, member.p, "server1", 1800000060), 0);
+    cr_assert_eq(veld_record_sign(&record, seed, &r), 0);
+    cr_assert_eq(veld_record_join(&made, &record, &chain), 0);
+    cr_assert_eq(made.len, peer.len);
+    cr_assert_arr_eq(made.p, peer.p, peer.len);
+    struct veld_blob *all[] = {&network, &peer, &id, &member, &chain, &record, &made};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(all); i++)
+        veld_blob_clear(all[i]);
 }

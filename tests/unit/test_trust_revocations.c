@@ -2,6 +2,7 @@
 #include "trust/membership.h"
 
 #include "../support/trust_forge.h"
+#include "../support/trust_vectors.h"
 
 #include <criterion/criterion.h>
 
@@ -173,8 +174,9 @@ Test(trust_revocations, by_an_admin_do_not_count_against_admins)
 Test(trust_revocations, grow_by_owner_and_admins_in_turn)
 {
     struct test_member admin2;
-    struct veld_signer by[] = {test_admin(&t), second_admin(&admin2), test_owner(&t),
-                               test_admin(&t), second_admin(&admin2), test_owner(&t)};
+    struct veld_signer second = second_admin(&admin2);
+    struct veld_signer by[] = {test_admin(&t), second, test_owner(&t),
+                               test_admin(&t), second, test_owner(&t)};
     uint64_t epoch[] = {1, 2, 1ull << 32, 1ull << 32 | 1, 1ull << 32 | 2, 2ull << 32};
     struct veld_revocations *r = NULL;
     cr_assert_eq(veld_revocations_epoch(r), 0);
@@ -680,4 +682,39 @@ Test(trust_revocations, keep_members_in_order)
     for (size_t i = 0; i < 3; i++)
         cr_assert_eq(found.kept[i][0], i);
     veld_revocations_free(r);
+}
+
+/* The owner's list and an admin's on top of it, from another implementation. */
+Test(trust_revocations, are_as_another_implementation_makes_them)
+{
+    struct veld_blob expected = test_hex(VECTOR_REVOCATIONS), id = test_hex(VECTOR_ID);
+    struct veld_blob member = test_hex(VECTOR_MEMBER), second = test_hex(VECTOR_OTHER);
+    struct veld_blob chain = {0}, made = {0};
+    uint8_t owner_seed[32], token_seed[32], admin_seed[32];
+    struct veld_signer owner = {.seed = owner_seed}, admin = {admin_seed, &chain};
+    struct veld_membership m = {
+        .name = "admin", .flags = VELD_MEMBER_ADMIN, .not_before_s = 1800000000, .serial = 1};
+    struct veld_revoked_entry e = {.kept = (const uint8_t(*)[32])member.p, .n_kept = 1};
+    struct veld_revocations *r, *before;
+    memset(owner_seed, 1, 32);
+    memset(token_seed, 3, 32);
+    memset(admin_seed, 6, 32);
+    veld_ed25519_keypair(admin_seed, m.member);
+    memcpy(m.network_id, id.p, 32);
+    cr_assert_eq(veld_membership_issue(&chain, &owner, &m), 0);
+    veld_ed25519_keypair(token_seed, e.key);
+    cr_assert_eq(veld_revocations_add(&made, &owner, id.p, NULL, &e, 1800000100), 0);
+    cr_assert_eq(veld_revocations_read(made.p, made.len, id.p, NULL, &before), 0);
+    e = (struct veld_revoked_entry){0};
+    memcpy(e.key, second.p, 32);
+    cr_assert_eq(veld_revocations_add(&made, &admin, id.p, before, &e, 1800000200), 0);
+    cr_assert_eq(made.len, expected.len);
+    cr_assert_arr_eq(made.p, expected.p, made.len);
+    cr_assert_eq(veld_revocations_read(expected.p, expected.len, id.p, before, &r), 0);
+    cr_assert_eq(veld_revocations_epoch(r), 1ull << 32 | 1);
+    veld_revocations_free(before);
+    veld_revocations_free(r);
+    struct veld_blob *all[] = {&expected, &id, &member, &second, &chain, &made};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(all); i++)
+        veld_blob_clear(all[i]);
 }
