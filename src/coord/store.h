@@ -30,6 +30,7 @@ struct veld_store_ops {
     /* Within a batch. `value` NULL: remove. */
     int (*put)(struct veld_store *s, const void *key, size_t key_len, const void *value,
                size_t value_len);
+    /* The batch is over either way. */
     int (*commit)(struct veld_store *s, struct veld_diag *diag);
     void (*abort)(struct veld_store *s);
     /* A consistent copy into a new file. */
@@ -40,8 +41,14 @@ struct veld_store {
     const struct veld_store_ops *ops;
 };
 
-/* One file (and FILE-lock beside it), 0600. VELD_E_EXIST: another process serves it. */
+/*
+ * One file (and FILE-lock beside it), 0600. VELD_E_EXIST: another process serves
+ * it; VELD_E_FORMAT, VELD_E_PERM, VELD_E_IO.
+ */
 VELD_MUST_USE int veld_store_lmdb_open(struct veld_store **out, const char *path,
                                        struct veld_diag *diag);
+/* A consistent copy of `path` into the new file `copy`; also while another process serves it. */
+VELD_MUST_USE int veld_store_lmdb_backup(const char *path, const char *copy,
+                                         struct veld_diag *diag);
 
 #endif
