@@ -47,6 +47,9 @@ struct veld_store {
  */
 VELD_MUST_USE int veld_store_lmdb_open(struct veld_store **out, const char *path,
                                        struct veld_diag *diag);
+/* To scan and close alone, also while another process serves it. VELD_E_NOENT, and as above. */
+VELD_MUST_USE int veld_store_lmdb_read(struct veld_store **out, const char *path,
+                                       struct veld_diag *diag);
 /* A consistent copy of `path` into the new file `copy`; also while another process serves it. */
 VELD_MUST_USE int veld_store_lmdb_backup(const char *path, const char *copy,
                                          struct veld_diag *diag);

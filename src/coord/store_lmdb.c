@@ -315,16 +315,28 @@ static const struct veld_store_ops lmdb_ops = {
     .close = lmdb_close,
 };
 
-int veld_store_lmdb_open(struct veld_store **out, const char *path, struct veld_diag *diag)
+/* Not open yet. NULL: the path is too long. */
+static struct store_lmdb *new_store(const char *path, const struct veld_store_ops *ops,
+                                    struct veld_diag *diag)
 {
-    if (strlen(path) >= PATH_MAX - sizeof "-lock")
-        return veld_fail(diag, VELD_E_RANGE, "%s: the path is too long", path);
+    if (strlen(path) >= PATH_MAX - sizeof "-lock") {
+        veld_fail(diag, VELD_E_RANGE, "%s: the path is too long", path);
+        return NULL;
+    }
     struct store_lmdb *l = g_new0(struct store_lmdb, 1);
-    l->store.ops = &lmdb_ops;
+    l->store.ops = ops;
     l->map = MAP_MIN;
     strcpy(l->path, path);
     l->ops = g_array_new(FALSE, FALSE, sizeof(struct op));
     l->bytes = g_byte_array_new();
+    return l;
+}
+
+int veld_store_lmdb_open(struct veld_store **out, const char *path, struct veld_diag *diag)
+{
+    struct store_lmdb *l = new_store(path, &lmdb_ops, diag);
+    if (!l)
+        return VELD_E_RANGE;
     int rc = serve(l, diag);
     if (rc == 0 && sync_folder(path) < 0)
         rc = veld_fail(diag, VELD_E_IO, "cannot sync the folder of %s: %s", path,
@@ -337,16 +349,41 @@ int veld_store_lmdb_open(struct veld_store **out, const char *path, struct veld_
     return 0;
 }
 
-int veld_store_lmdb_backup(const char *path, const char *copy, struct veld_diag *diag)
+/* An environment that is there already, to read. */
+static int reader_open(MDB_env **out, const char *path, struct veld_diag *diag)
 {
     struct stat st;
-    MDB_env *env;
     if (stat(path, &st) < 0)
         return veld_fail(diag, errno == ENOENT ? VELD_E_NOENT : VELD_E_IO,
                          "cannot read the database %s: %s", path, strerror(errno));
-    int rc = env_open(&env, path, MAP_MIN, MDB_RDONLY);
-    if (rc)
-        return open_error(path, rc, diag);
+    int rc = env_open(out, path, MAP_MIN, MDB_RDONLY);
+    return rc ? open_error(path, rc, diag) : 0;
+}
+
+static const struct veld_store_ops lmdb_read_ops = {.scan = lmdb_scan, .close = lmdb_close};
+
+int veld_store_lmdb_read(struct veld_store **out, const char *path, struct veld_diag *diag)
+{
+    struct store_lmdb *l = new_store(path, &lmdb_read_ops, diag);
+    if (!l)
+        return VELD_E_RANGE;
+    int rc = reader_open(&l->env, path, diag);
+    if (rc == 0 && (rc = dbi_open(l)) != 0)
+        rc = open_error(path, rc, diag);
+    if (rc < 0) {
+        lmdb_close(&l->store);
+        return rc;
+    }
+    *out = &l->store;
+    return 0;
+}
+
+int veld_store_lmdb_backup(const char *path, const char *copy, struct veld_diag *diag)
+{
+    MDB_env *env;
+    int rc = reader_open(&env, path, diag);
+    if (rc < 0)
+        return rc;
     rc = copy_to(env, copy, diag);
     mdb_env_close(env);
     return rc;
