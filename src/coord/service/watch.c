@@ -501,7 +501,8 @@ void veld_watch_stop(struct veld_service *s)
     while (g_hash_table_iter_next(&nets, NULL, &value)) {
         struct veld_net *net = value;
         while (net->watchers.head)
-            end(net->watchers.head->data, VELD_CODE_UNAVAILABLE, "the server is stopping");
+            end(net->watchers.head->data, VELD_CODE_UNAVAILABLE,
+                "the server is stopping; reconnect");
         veld_events_forget_all(s->events, net);
     }
     g_queue_clear(&s->to_tell);
