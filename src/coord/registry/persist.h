@@ -10,6 +10,7 @@
  *   "t" network revision     StoredRemoval (revision big-endian)
  *   "u" network token P      StoredTokenUse
  *   "j" network P            StoredJoin
+ *   "c"                      the server's own certificate and key (tls.h), not of the registry
  *
  * where "network" is its id, 32 bytes, and the values are those of
  * proto/veld/coord/v1/inside.proto.
