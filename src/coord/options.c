@@ -26,6 +26,7 @@ static const char usage[] =
     "      --max-connections N, --max-per-address N, --max-streams N\n"
     "                          default 20000; 1024 of one IPv4 address or IPv6 /64; 32\n"
     "                          calls at once on a connection\n"
+    "      --no-rate-limits    answer everybody as often as they ask: for a lab\n"
     "  -l, --log-level L       error, warn, info or debug; default info\n"
     "      --log-format F      text or json; default text\n"
     "      --no-supervise      one process, which is not started again if it crashes\n"
@@ -56,6 +57,7 @@ enum {
     OPT_PER_ADDRESS,
     OPT_STREAMS,
     OPT_FORMAT,
+    OPT_NO_RATES,
     OPT_NO_SUPERVISE,
     OPT_CONNECT,
     OPT_VERSION,
@@ -72,6 +74,7 @@ static const struct option longs[] = {
     {"max-streams", required_argument, NULL, OPT_STREAMS},
     {"log-level", required_argument, NULL, 'l'},
     {"log-format", required_argument, NULL, OPT_FORMAT},
+    {"no-rate-limits", no_argument, NULL, OPT_NO_RATES},
     {"no-supervise", no_argument, NULL, OPT_NO_SUPERVISE},
     {"connect", required_argument, NULL, OPT_CONNECT},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -123,6 +126,7 @@ static int set_option(struct veld_coord_options *o, int opt)
     case OPT_STREAMS: return set_limit("--max-streams", 10000, &o->limits.streams);
     case 'l':
     case OPT_FORMAT: return set_log(o, opt);
+    case OPT_NO_RATES: o->rate_limits = false; return -1;
     case OPT_NO_SUPERVISE: o->supervise = false; return -1;
     case OPT_CONNECT: o->connect = optarg; return -1;
     case OPT_VERSION: puts("veld-coord " VELD_VERSION); return VELD_COORD_DONE;
@@ -172,6 +176,7 @@ int veld_coord_options_parse(struct veld_coord_options *o, int argc, char **argv
                                      .listen = {.port = 50051},
                                      .limits = VELD_COORD_LIMITS_DEFAULT,
                                      .log_level = VELD_LOG_INFO,
+                                     .rate_limits = true,
                                      .supervise = true};
     int opt, rc = -1;
     opterr = 0;

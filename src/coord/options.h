@@ -30,6 +30,7 @@ struct veld_coord_options {
     struct veld_coord_limits limits;
     enum veld_log_level log_level;
     enum veld_log_format log_format;
+    bool rate_limits; /* of the service */
     bool supervise;
 };
 

@@ -1,0 +1,25 @@
+/*
+ * Numbers for Prometheus: GET /metrics over plain HTTP, on an address of its own.
+ *
+ * What is told is a copy that the server's loop publishes once a second, so that
+ * asking costs the loop nothing. Threads: open and close are main's; requests are
+ * answered on a thread of its own.
+ */
+#ifndef VELD_COORD_METRICS_H
+#define VELD_COORD_METRICS_H
+
+#include "coord/listen.h"
+#include "coord/server.h"
+
+struct veld_metrics;
+
+/* `server` is borrowed until close. */
+VELD_MUST_USE int veld_metrics_open(struct veld_metrics **out,
+                                    const struct veld_listen_address *address,
+                                    struct veld_server *server, struct veld_diag *diag);
+void veld_metrics_close(struct veld_metrics *m); /* NULL is allowed */
+
+/* Prometheus' text of `s`; the caller frees it. NULL: out of memory. */
+char *veld_metrics_text(const struct veld_server_stats *s, size_t *len);
+
+#endif
