@@ -110,6 +110,13 @@ static void file(struct veld_coord_call *c, const struct veld_join_request *r,
     tell_state(c, VELD_JOIN_IS_WAITING, NULL, 0);
 }
 
+/* A member asks again when it would like to offer more than its membership allows. */
+static bool is_content(const struct veld_coord_call *c, const struct veld_join_request *r)
+{
+    const struct veld_facts *f = c->member->facts;
+    return veld_routes_are_within(r->routes, r->n_routes, f->routes, f->n_routes);
+}
+
 static void request_join(struct veld_coord_call *c, const struct veld_join_request *r,
                          const struct veld_blob *request)
 {
@@ -117,7 +124,7 @@ static void request_join(struct veld_coord_call *c, const struct veld_join_reque
         veld_call_fail_membership(c, VELD_E_PERM);
         return;
     }
-    if (c->member) {
+    if (c->member && is_content(c, r)) {
         tell_member(c);
         return;
     }

@@ -228,7 +228,8 @@ static void enroll(struct veld_coord_call *c, struct registration *g)
     bool is_new = !g->member;
     struct veld_facts *facts = facts_of(g, &chain);
     use_token(c, g);
-    veld_join_remove(c->s->registry, c->net, c->caller);
+    if (!g->is_same_chain) /* else what it asks for still waits */
+        veld_join_remove(c->s->registry, c->net, c->caller);
     if (facts) {
         take_name(c, g);
         g->member = veld_member_register(c->s->registry, c->net, c->caller, facts, c->now);

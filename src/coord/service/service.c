@@ -23,7 +23,7 @@ static const struct veld_method methods[] = {
     {"AnswerJoin", veld_rpc_answer_join, VELD_MAY_ADMIN, STANDARD, false},
     {"RegisterMember", veld_rpc_register_member, VELD_MAY_SIGNED, STANDARD, false},
     {"Leave", veld_rpc_leave, VELD_MAY_MEMBER, SMALL, false},
-    {"ListPeers", veld_rpc_list_peers, VELD_MAY_MEMBER, SMALL, false},
+    {"ListPeers", veld_rpc_list_peers, VELD_MAY_CARRY, SMALL, false},
     {"Watch", veld_rpc_watch, VELD_MAY_MEMBER, SMALL, true},
     {"SendSignal", veld_rpc_send_signal, VELD_MAY_MEMBER, STANDARD, false},
     {"PublishRevocations", veld_rpc_publish_revocations, VELD_MAY_CARRY, LISTS, false},
