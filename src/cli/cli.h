@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <stddef.h>
 
-#define VELD_CLI_OPTIONS_MAX 4
+#define VELD_CLI_OPTIONS_MAX 12
 
 enum veld_cli_exit { VELD_CLI_DONE = 0, VELD_CLI_FAILED = 1, VELD_CLI_USAGE = 2 };
 
@@ -25,11 +25,14 @@ struct veld_cli_option {
 
 struct veld_cli;
 
+/* A command; or a group of them ("token"), which has `sub` and only what help needs. */
 struct veld_cli_command {
     const char *name;
-    const char *arguments; /* for help: "NAME", "[FILE]", "" */
-    const char *summary;   /* one line */
-    const char *text;      /* more help, lines ended by newlines */
+    const char *group;                         /* the name of the group it is in; NULL: none */
+    const struct veld_cli_command *const *sub; /* the group's commands, then NULL */
+    const char *arguments;                     /* for help: "NAME", "[FILE]", "" */
+    const char *summary;                       /* one line */
+    const char *text;                          /* more help, lines ended by newlines */
     struct veld_cli_option options[VELD_CLI_OPTIONS_MAX]; /* up to the first without a name */
     int min_args, max_args;
     int (*run)(const struct veld_cli *cli);
@@ -49,6 +52,10 @@ struct veld_cli {
 extern const struct veld_cli_command veld_cmd_up, veld_cmd_down, veld_cmd_status,
     veld_cmd_peers, veld_cmd_ping, veld_cmd_rekey, veld_cmd_keygen, veld_cmd_pubkey,
     veld_cmd_version;
+/* Those of the coord mode (coord/), where it is built. */
+extern const struct veld_cli_command veld_cmd_login, veld_cmd_join, veld_cmd_token,
+    veld_cmd_approve, veld_cmd_revoke, veld_cmd_trust, veld_cmd_set, veld_cmd_leave,
+    veld_cmd_owner;
 
 /* "veld: ..." on standard error; returns VELD_CLI_FAILED, so that it can be the last statement. */
 int veld_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -5,14 +5,30 @@
 #include "base/paths.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define RUN (-1)
 
 static const struct veld_cli_command *const commands[] = {
+#ifdef VELD_HAVE_COORD
+    &veld_cmd_login,  &veld_cmd_up,     &veld_cmd_down,    &veld_cmd_join,  &veld_cmd_status,
+    &veld_cmd_peers,  &veld_cmd_ping,   &veld_cmd_rekey,   &veld_cmd_token, &veld_cmd_approve,
+    &veld_cmd_revoke, &veld_cmd_trust,  &veld_cmd_set,     &veld_cmd_leave, &veld_cmd_owner,
+    &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
+#else
     &veld_cmd_up,    &veld_cmd_down,   &veld_cmd_status, &veld_cmd_peers,   &veld_cmd_ping,
     &veld_cmd_rekey, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
+#endif
+};
+
+/* Commands that a build without the coord mode has not. */
+static const char *const left_out[] = {
+#ifndef VELD_HAVE_COORD
+    "login", "join", "token", "approve", "revoke", "trust", "set", "leave", "owner",
+#endif
+    NULL,
 };
 
 /* What every command takes, after its own. */
@@ -48,16 +64,38 @@ const struct veld_cli_command *veld_cli_find(const char *name)
     return NULL;
 }
 
+static const struct veld_cli_command *find_sub(const struct veld_cli_command *group,
+                                               const char *name)
+{
+    for (size_t i = 0; group->sub[i]; i++) {
+        if (strcmp(group->sub[i]->name, name) == 0)
+            return group->sub[i];
+    }
+    return NULL;
+}
+
+/* As it is typed: "token create". */
+struct full_name {
+    char text[64];
+};
+static struct full_name full_name(const struct veld_cli_command *c)
+{
+    struct full_name f;
+    snprintf(f.text, sizeof f.text, "%s%s%s", c->group ? c->group : "", c->group ? " " : "",
+             c->name);
+    return f;
+}
+
 /* ---- Help ---- */
 
 static void help_option(const struct veld_cli_option *o, FILE *stream)
 {
-    char letter[8] = "    ", name[32];
+    char letter[8] = "    ", name[48];
     if (o->letter)
         snprintf(letter, sizeof letter, "-%c, ", o->letter);
     snprintf(name, sizeof name, "--%s%s%s", o->name, o->value ? " " : "",
              o->value ? o->value : "");
-    fprintf(stream, "  %s%-18s %s\n", letter, name, o->help);
+    fprintf(stream, "  %s%-22s %s\n", letter, name, o->help);
 }
 
 void veld_cli_help(FILE *stream)
@@ -72,11 +110,25 @@ void veld_cli_help(FILE *stream)
     fputs("\nenvironment: VELD_SOCKET, VELD_STATE_DIR, VELD_CONFIG, NO_COLOR\n", stream);
 }
 
+static void help_group(const struct veld_cli_command *group, FILE *stream)
+{
+    fprintf(stream, "usage: veld %s COMMAND [ARGUMENT...]\n\n%s\n\n", group->name,
+            group->summary);
+    for (size_t i = 0; group->sub[i]; i++)
+        fprintf(stream, "  %-9s %s\n", group->sub[i]->name, group->sub[i]->summary);
+    fprintf(stream, "\n%s%ssee also: veld %s COMMAND --help\n", group->text,
+            group->text[0] ? "\n" : "", group->name);
+}
+
 void veld_cli_help_command(const struct veld_cli_command *command, FILE *stream)
 {
-    fprintf(stream, "usage: veld %s [OPTION...]%s%s\n\n%s\n\n%s%soptions:\n", command->name,
-            command->arguments[0] ? " " : "", command->arguments, command->summary,
-            command->text, command->text[0] ? "\n" : "");
+    if (command->sub) {
+        help_group(command, stream);
+        return;
+    }
+    fprintf(stream, "usage: veld %s [OPTION...]%s%s\n\n%s\n\n%s%soptions:\n",
+            full_name(command).text, command->arguments[0] ? " " : "", command->arguments,
+            command->summary, command->text, command->text[0] ? "\n" : "");
     for (size_t i = 0; i < VELD_CLI_OPTIONS_MAX && command->options[i].name; i++)
         help_option(&command->options[i], stream);
     for (size_t i = 0; i < VELD_ARRAY_LEN(common); i++)
@@ -107,9 +159,10 @@ static void add_option(struct tables *t, const struct veld_cli_option *o, int va
 static struct tables make_tables(const struct veld_cli_command *command)
 {
     struct tables t = {0};
-    /* '+': stop at the command's name. ':': tell a missing value from an unknown option. */
-    strcpy(t.short_options, command ? ":" : "+:");
-    for (size_t i = 0; command && i < VELD_CLI_OPTIONS_MAX && command->options[i].name; i++)
+    /* '+': stop at the (sub)command's name. ':': tell a missing value from an unknown option. */
+    strcpy(t.short_options, command && !command->sub ? ":" : "+:");
+    bool own = command && !command->sub;
+    for (size_t i = 0; own && i < VELD_CLI_OPTIONS_MAX && command->options[i].name; i++)
         add_option(&t, &command->options[i], OWN_VALUE + (int)i);
     for (size_t i = 0; i < VELD_ARRAY_LEN(common); i++)
         add_option(&t, &common[i], SOCKET_VALUE + (int)i);
@@ -134,7 +187,7 @@ static int usage(const struct veld_cli_command *command, const char *fmt, ...)
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     if (command)
-        fprintf(stderr, "; see: veld %s --help\n", command->name);
+        fprintf(stderr, "; see: veld %s --help\n", full_name(command).text);
     else
         fputs("; see: veld --help\n", stderr);
     return VELD_CLI_USAGE;
@@ -168,16 +221,32 @@ static int parse_options(struct veld_cli *cli, const char **socket, int argc, ch
     return RUN;
 }
 
-static int unknown_command(const char *name)
+/* Not of a static list: a group may be NULL (all commands, and "help"). */
+static int unknown_command(const struct veld_cli_command *group, const char *name)
 {
-    const char *names[VELD_ARRAY_LEN(commands) + 1];
-    for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++)
-        names[i] = commands[i]->name;
-    names[VELD_ARRAY_LEN(commands)] = "help";
-    const char *nearest = veld_nearest(name, names, VELD_ARRAY_LEN(names));
+    const char *names[VELD_ARRAY_LEN(commands) + 1] = {NULL};
+    size_t n = 0;
+    if (group) {
+        for (; group->sub[n]; n++)
+            names[n] = group->sub[n]->name;
+    } else {
+        for (; n < VELD_ARRAY_LEN(commands); n++)
+            names[n] = commands[n]->name;
+        names[n++] = "help";
+    }
+    for (size_t i = 0; !group && left_out[i]; i++) {
+        if (strcmp(name, left_out[i]) == 0)
+            return veld_cli_fail("this veld was built without the coord mode (-Dcoord), which "
+                                 "\"veld %s\" is part of; a config file needs none: veld up "
+                                 "--config FILE",
+                                 name);
+    }
+    const char *nearest = veld_nearest(name, names, n);
+    const char *in = group ? group->name : "", *space = group ? " " : "";
     if (nearest)
-        return usage(NULL, "\"%s\" is no command (did you mean \"veld %s\"?)", name, nearest);
-    return usage(NULL, "\"%s\" is no command", name);
+        return usage(group, "\"%s%s%s\" is no command (did you mean \"veld %s%s%s\"?)", in,
+                     space, name, in, space, nearest);
+    return usage(group, "\"%s%s%s\" is no command", in, space, name);
 }
 
 static int help(int argc, char **argv)
@@ -188,9 +257,39 @@ static int help(int argc, char **argv)
     }
     const struct veld_cli_command *command = veld_cli_find(argv[1]);
     if (!command)
-        return unknown_command(argv[1]);
-    veld_cli_help_command(command, stdout);
+        return unknown_command(NULL, argv[1]);
+    const struct veld_cli_command *sub =
+        command->sub && argc > 2 ? find_sub(command, argv[2]) : NULL;
+    if (command->sub && argc > 2 && !sub)
+        return unknown_command(command, argv[2]);
+    veld_cli_help_command(sub ? sub : command, stdout);
     return VELD_CLI_DONE;
+}
+
+/* From the command's name on; its options and arguments. */
+static int parse_command(struct veld_cli *cli, const char **socket, int argc, char **argv)
+{
+    int rc = parse_options(cli, socket, argc, argv);
+    if (rc != RUN)
+        return rc;
+    cli->args = argv + optind;
+    cli->n_args = argc - optind;
+    const struct veld_cli_command *c = cli->command;
+    if (c->sub) {
+        if (cli->n_args == 0) {
+            veld_cli_help_command(c, stderr);
+            return VELD_CLI_USAGE;
+        }
+        cli->command = find_sub(c, cli->args[0]);
+        if (!cli->command)
+            return unknown_command(c, cli->args[0]);
+        return parse_command(cli, socket, argc - optind, argv + optind);
+    }
+    if (cli->n_args < c->min_args)
+        return usage(c, "%s needs %s", full_name(c).text, c->arguments);
+    if (cli->n_args > c->max_args)
+        return usage(c, "%s: too many arguments", cli->args[c->max_args]);
+    return RUN;
 }
 
 int veld_cli_parse(struct veld_cli *cli, int argc, char **argv)
@@ -213,16 +312,10 @@ int veld_cli_parse(struct veld_cli *cli, int argc, char **argv)
         return help(argc, argv);
     cli->command = veld_cli_find(argv[0]);
     if (!cli->command)
-        return unknown_command(argv[0]);
-    rc = parse_options(cli, &socket, argc, argv);
+        return unknown_command(NULL, argv[0]);
+    rc = parse_command(cli, &socket, argc, argv);
     if (rc != RUN)
         return rc;
-    cli->args = argv + optind;
-    cli->n_args = argc - optind;
-    if (cli->n_args < cli->command->min_args)
-        return usage(cli->command, "%s needs %s", cli->command->name, cli->command->arguments);
-    if (cli->n_args > cli->command->max_args)
-        return usage(cli->command, "%s: too many arguments", cli->args[cli->command->max_args]);
     if (veld_path_socket(socket, cli->socket) < 0)
         return usage(cli->command, "the socket's name is too long");
     return RUN;
