@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DAEMON          "veld-daemon"
@@ -38,6 +40,52 @@ void veld_progress_end(struct veld_progress *p)
     if (p->dots > 0)
         fputc('\n', stderr);
     p->dots = 0;
+}
+
+/* The thread reads `waiting` and waits for `over`, both under `lock`. */
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    struct veld_progress progress;
+    bool running, ended;
+} waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+
+static void *tick(void *ctx)
+{
+    (void)ctx;
+    pthread_mutex_lock(&waiting.lock);
+    while (!waiting.ended) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&waiting.over, &waiting.lock, &until);
+        if (!waiting.ended)
+            veld_progress_tick(&waiting.progress);
+    }
+    pthread_mutex_unlock(&waiting.lock);
+    return NULL;
+}
+
+void veld_waiting_begin(const char *what)
+{
+    waiting.progress = veld_progress_begin(what);
+    waiting.ended = false;
+    waiting.running =
+        isatty(STDERR_FILENO) && pthread_create(&waiting.thread, NULL, tick, NULL) == 0;
+}
+
+void veld_waiting_end(void)
+{
+    if (!waiting.running)
+        return;
+    pthread_mutex_lock(&waiting.lock);
+    waiting.ended = true;
+    pthread_cond_signal(&waiting.over);
+    pthread_mutex_unlock(&waiting.lock);
+    pthread_join(waiting.thread, NULL);
+    waiting.running = false;
+    veld_progress_end(&waiting.progress);
 }
 
 /* The program beside this one; "veld-daemon", to be looked for in PATH, when there is none. */

@@ -23,6 +23,10 @@ void veld_progress_tick(struct veld_progress *p);
 /* Ends the line, if one was begun. */
 void veld_progress_end(struct veld_progress *p);
 
+/* The same while a call blocks: a thread of its own ticks. One at a time. */
+void veld_waiting_begin(const char *what);
+void veld_waiting_end(void);
+
 /*
  * Run veld-daemon (the one beside this program, else the one in PATH) with
  * `argv` (argv[0] is ignored, NULL-terminated) until it has gone to the

@@ -1,23 +1,34 @@
-#include "base/clock.h"
 #include "base/paths.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#ifdef VELD_HAVE_COORD
+#include "cli/coord/up_network.h"
+#endif
 #include "cli/launch.h"
+#include "cli/up.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
+#include <strings.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-#define STOP_TIMEOUT_S 15
-#define POLL_MS        50
-
-enum { OPTION_CONFIG, OPTION_STATE_DIR, OPTION_ENGINE };
-
-/* ---- up ---- */
+enum {
+    OPTION_CONFIG,
+    OPTION_STATE_DIR,
+    OPTION_ENGINE,
+    OPTION_NETWORK,
+    OPTION_NAME,
+    OPTION_ROUTES,
+    OPTION_ACCEPT_ROUTES,
+    OPTION_LISTEN,
+    OPTION_INTERFACE,
+    OPTION_MTU,
+    OPTION_FINGERPRINT,
+};
 
 static void print_list(const char *label, const json_t *list)
 {
@@ -53,8 +64,11 @@ static void print_up(const json_t *status)
 {
     const json_t *interface = json_object_get(status, "interface");
     const json_t *peers = json_object_get(status, "peers");
+    const json_t *network = json_object_get(status, "network");
     printf("veld is already up: %s on interface %s\n", veld_json_text(status, "name"),
            veld_json_text(interface, "name"));
+    if (network)
+        printf("  %-11s%s\n", "network", veld_json_text(network, "name"));
     print_list("addresses", json_object_get(interface, "addresses"));
     printf("  %-11s%s\n", "public key", veld_json_text(status, "pubkey"));
     printf("  %-11s%s\n", "listening", veld_json_text(status, "listen"));
@@ -64,78 +78,167 @@ static void print_up(const json_t *status)
         print_try(status, peers);
 }
 
-/* A daemon runs: is it the one that is wanted? */
-static int already_up(const struct veld_cli *cli, const json_t *status)
+/* What runs instead of what was asked for. */
+static int fail_other(const char *what, const char *which)
+{
+    return veld_cli_fail("veld is already up with %s%s; stop it first: sudo veld down", what,
+                         which);
+}
+
+static int check_config(const struct veld_cli *cli, const json_t *status)
 {
     const char *running = veld_json_text(status, "config");
     char wanted[PATH_MAX], real[PATH_MAX];
     struct veld_diag diag;
-    bool asked = cli->option[OPTION_CONFIG] || getenv("VELD_CONFIG");
-    if (asked) {
-        if (veld_path_config(cli->option[OPTION_CONFIG], wanted, &diag) < 0)
-            return veld_cli_fail_diag(&diag);
-        if (!realpath(wanted, real))
-            return veld_cli_fail("cannot open config file %s: %s", wanted, strerror(errno));
-        if (strcmp(real, running) != 0)
-            return veld_cli_fail("veld is already up with %s; stop it first: sudo veld down",
-                                 running);
-    }
-    const char *engine = cli->option[OPTION_ENGINE];
+    if (!cli->option[OPTION_CONFIG] && !getenv("VELD_CONFIG"))
+        return VELD_CLI_DONE;
+    if (veld_path_config(cli->option[OPTION_CONFIG], wanted, &diag) < 0)
+        return veld_cli_fail_diag(&diag);
+    if (!realpath(wanted, real))
+        return veld_cli_fail("cannot open config file %s: %s", wanted, strerror(errno));
+    return strcmp(real, running) == 0 ? VELD_CLI_DONE : fail_other("", running);
+}
+
+/* A daemon runs: is it the one that is wanted? */
+static int already_up(const struct veld_cli *cli, const json_t *status)
+{
+    const char *wanted = cli->option[OPTION_NETWORK], *engine = cli->option[OPTION_ENGINE];
+    const char *network =
+        json_string_value(json_object_get(json_object_get(status, "network"), "name"));
     const char *used = veld_json_text(json_object_get(status, "dataplane"), "engine");
+    if (wanted && !network)
+        return fail_other("", veld_json_text(status, "config"));
+    if (wanted && strcasecmp(wanted, network) != 0)
+        return fail_other("network ", network);
+    int rc = wanted ? VELD_CLI_DONE : check_config(cli, status);
+    if (rc != VELD_CLI_DONE)
+        return rc;
     if (engine && strcmp(engine, "auto") != 0 && strcmp(engine, used) != 0)
-        return veld_cli_fail("veld is already up with the engine %s; stop it first: sudo veld "
-                             "down",
-                             used);
+        return fail_other("the engine ", used);
+    for (int i = OPTION_ROUTES; i <= OPTION_MTU; i++) {
+        if (cli->option[i])
+            return veld_cli_fail(
+                "veld is already up; what it goes by is changed with: sudo veld "
+                "set --%s %s",
+                cli->command->options[i].name, cli->option[i]);
+    }
     print_up(status);
     return VELD_CLI_DONE;
 }
 
-static int start(const struct veld_cli *cli)
+int veld_up_start(const struct veld_up *up)
 {
     struct veld_diag diag;
     char config[PATH_MAX], real[PATH_MAX], state_dir[PATH_MAX];
+    char *argv[16] = {NULL};
+    size_t n = 1;
     int exit_status;
-    if (veld_path_config(cli->option[OPTION_CONFIG], config, &diag) < 0)
-        return veld_cli_fail("%s; write one (veld-config(5) has an example), or name it: veld "
-                             "up --config FILE",
-                             diag.text);
-    if (!realpath(config, real)) /* the daemon's messages name the file as it was given */
-        return veld_cli_fail("cannot open config file %s: %s", config, strerror(errno));
-    if (veld_path_state_dir(cli->option[OPTION_STATE_DIR], state_dir) < 0)
-        return veld_cli_fail("the state directory's name is too long");
-    char *argv[] = {NULL,
-                    (char *)"--config",
-                    config,
-                    (char *)"--state-dir",
-                    state_dir,
-                    (char *)"--socket",
-                    (char *)(uintptr_t)cli->socket,
-                    NULL,
-                    NULL,
-                    NULL};
-    if (cli->option[OPTION_ENGINE]) {
-        argv[7] = (char *)"--engine";
-        argv[8] = (char *)(uintptr_t)cli->option[OPTION_ENGINE];
+    if (up->network) {
+        argv[n++] = (char *)"--network";
+        argv[n++] = (char *)(uintptr_t)up->network;
+    } else {
+        if (veld_path_config(up->config, config, &diag) < 0)
+            return veld_cli_fail_diag(&diag);
+        if (!realpath(config, real)) /* the daemon's messages name the file as it was given */
+            return veld_cli_fail("cannot open config file %s: %s", config, strerror(errno));
+        argv[n++] = (char *)"--config";
+        argv[n++] = config;
     }
+    if (veld_path_state_dir(up->state_dir, state_dir) < 0)
+        return veld_cli_fail("the state directory's name is too long");
+    argv[n++] = (char *)"--state-dir";
+    argv[n++] = state_dir;
+    argv[n++] = (char *)"--socket";
+    argv[n++] = (char *)(uintptr_t)up->socket;
+    if (up->engine) {
+        argv[n++] = (char *)"--engine";
+        argv[n++] = (char *)(uintptr_t)up->engine;
+    }
+    fflush(stdout);
     if (veld_launch_daemon(argv, &exit_status, &diag) < 0)
         return veld_cli_fail_diag(&diag);
     if (exit_status != 0) /* it has said why */
         return VELD_CLI_FAILED;
     json_t *status;
-    if (veld_client_call(cli->socket, "/v1/status", NULL, &status, &diag) < 0)
+    if (veld_client_call(up->socket, "/v1/status", NULL, &status, &diag) < 0)
         return veld_cli_fail_diag(&diag);
     print_health(status); /* the rest the daemon has said */
     json_decref(status);
     return VELD_CLI_DONE;
 }
 
+int veld_up_check_rights(struct veld_diag *diag)
+{
+    if (geteuid() == 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_ADMIN, 0, 0) == 1)
+        return 0;
+    return veld_fail(diag, VELD_E_PERM,
+                     "making a network interface needs root or CAP_NET_ADMIN; run with sudo");
+}
+
+#ifdef VELD_HAVE_COORD
+static int up_network(const struct veld_cli *cli, const struct veld_up *up)
+{
+    const struct veld_up_network r = {
+        .up = *up,
+        .name = cli->option[OPTION_NAME],
+        .fingerprint = cli->option[OPTION_FINGERPRINT],
+        .wish = {.routes = cli->option[OPTION_ROUTES],
+                 .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
+                 .listen = cli->option[OPTION_LISTEN],
+                 .interface = cli->option[OPTION_INTERFACE],
+                 .mtu = cli->option[OPTION_MTU]}};
+    return veld_up_network(&r);
+}
+
+/* By a network, where one was named, or there is no config file. */
+static int start(const struct veld_cli *cli, struct veld_up *up)
+{
+    struct veld_diag diag;
+    char config[PATH_MAX];
+    bool of_network = false;
+    for (int i = OPTION_NAME; i <= OPTION_FINGERPRINT; i++)
+        of_network = of_network || cli->option[i];
+    if (up->network && up->config)
+        return veld_cli_fail("pass --config or --network, not both: what a network needs is "
+                             "kept by veld up and veld set"),
+               VELD_CLI_USAGE;
+    if (up->network)
+        return up_network(cli, up);
+    int rc = veld_path_config(up->config, config, &diag);
+    if (rc == 0 && of_network)
+        return veld_cli_fail("the options of a network need --network NAME (there is a config "
+                             "file, %s)",
+                             config),
+               VELD_CLI_USAGE;
+    return rc == VELD_E_NOENT ? up_network(cli, up) : veld_up_start(up);
+}
+#else
+static int start(const struct veld_cli *cli, struct veld_up *up)
+{
+    struct veld_diag diag;
+    char config[PATH_MAX];
+    (void)cli;
+    if (veld_path_config(up->config, config, &diag) < 0)
+        return veld_cli_fail("%s; write one (veld-config(5) has an example), or name it: veld "
+                             "up --config FILE",
+                             diag.text);
+    return veld_up_start(up);
+}
+#endif
+
 static int up(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     json_t *status;
+    struct veld_up wanted = {.socket = cli->socket,
+                             .state_dir = cli->option[OPTION_STATE_DIR],
+                             .config = cli->option[OPTION_CONFIG],
+                             .network = cli->option[OPTION_NETWORK],
+                             .engine = cli->option[OPTION_ENGINE]};
     int rc = veld_client_call(cli->socket, "/v1/status", NULL, &status, &diag);
     if (rc == VELD_E_NOENT)
-        return start(cli);
+        return start(cli, &wanted);
     if (rc < 0)
         return veld_cli_fail_diag(&diag);
     rc = already_up(cli, status);
@@ -143,67 +246,40 @@ static int up(const struct veld_cli *cli)
     return rc;
 }
 
-/* ---- down ---- */
-
-/* Until the process is gone: not before are its interface, routes and names. */
-static bool wait_for_end(int pidfd)
-{
-    struct veld_progress progress = veld_progress_begin("waiting for veld-daemon to stop");
-    uint64_t end = progress.start_ns + STOP_TIMEOUT_S * VELD_NS_PER_S;
-    bool gone = false;
-    while (!gone && veld_clock_mono_ns() < end) {
-        struct pollfd p = {.fd = pidfd, .events = POLLIN};
-        gone = poll(&p, 1, POLL_MS) > 0;
-        veld_progress_tick(&progress);
-    }
-    veld_progress_end(&progress);
-    return gone;
-}
-
-static int down(const struct veld_cli *cli)
-{
-    struct veld_diag diag;
-    json_t *answer;
-    if (veld_client_call(cli->socket, "/v1/status", NULL, &answer, &diag) < 0)
-        return veld_cli_fail_diag(&diag);
-    pid_t pid = (pid_t)json_integer_value(json_object_get(answer, "pid"));
-    json_decref(answer);
-    int pidfd =
-        pid > 0 ? pidfd_open(pid, 0) : -1; /* before it is told: the number stays its own */
-    if (pidfd < 0)
-        return veld_cli_fail("cannot watch veld-daemon (process %d): %s", (int)pid,
-                             strerror(errno));
-    int rc = veld_client_call(cli->socket, "/v1/down", "{}", &answer, &diag);
-    if (rc == 0)
-        json_decref(answer);
-    bool gone = rc == 0 && wait_for_end(pidfd);
-    close(pidfd);
-    if (rc < 0)
-        return veld_cli_fail_diag(&diag);
-    if (!gone)
-        return veld_cli_fail("veld-daemon (process %d) has not stopped after %d s; see its log",
-                             (int)pid, STOP_TIMEOUT_S);
-    puts("veld is down");
-    return VELD_CLI_DONE;
-}
-
 const struct veld_cli_command veld_cmd_up = {
     .name = "up",
     .arguments = "",
+#ifdef VELD_HAVE_COORD
+    .summary = "bring the tunnel up: in a network, or by a config file",
+    .text =
+        "With --network: joins the network, if this machine is no member yet, and starts\n"
+        "veld-daemon. The first machine to name a network makes it; on others it asks to be\n"
+        "let in, and waits (veld approve). The coord server is the one logged in to.\n"
+        "Without --network: by the config file, " VELD_DEFAULT_CONFIG " or\n"
+        "$XDG_CONFIG_HOME/veld/config.toml, if there is one, else in the only network known.\n"
+        "Returns when the tunnel is really up. Does nothing when it is up already. What is\n"
+        "said of routes, listen, interface and mtu is kept; see veld set.\n",
+#else
     .summary = "start veld-daemon in the background and say what it did",
     .text = "Without --config and VELD_CONFIG, the config is " VELD_DEFAULT_CONFIG ",\n"
             "else $XDG_CONFIG_HOME/veld/config.toml. Returns when the tunnel is really up.\n"
             "Does nothing when it is up already.\n",
-    .options = {{"config", '\0', "FILE", "the config file"},
-                {"state-dir", '\0', "DIR", "where the identity is kept"},
-                {"engine", '\0', "ENGINE", "how packets are carried: auto, io_uring or poll"}},
+#endif
+    .options =
+        {
+            {"config", '\0', "FILE", "the config file"},
+            {"state-dir", '\0', "DIR", "where identity and networks are kept"},
+            {"engine", '\0', "ENGINE", "how packets are carried: auto, io_uring or poll"},
+#ifdef VELD_HAVE_COORD
+            {"network", '\0', "NAME", "the network to make or join"},
+            {"name", '\0', "NAME", "this machine's name in it (default: host name)"},
+            {"routes", '\0', "NET,NET", "networks behind this machine, offered to others"},
+            {"accept-routes", '\0', "yes|no", "use what others offer (default yes)"},
+            {"listen", '\0', "ADDR:PORT", "where to listen (default :51820)"},
+            {"interface", '\0', "IF", "the interface (default veld0)"},
+            {"mtu", '\0', "N", "its MTU (default 1420)"},
+            {"fingerprint", '\0', "TEXT", "the network's: join no other of that name"},
+#endif
+        },
     .run = up,
-};
-
-const struct veld_cli_command veld_cmd_down = {
-    .name = "down",
-    .arguments = "",
-    .summary = "stop veld-daemon; returns when it is gone",
-    .text = "",
-    .run = down,
 };
