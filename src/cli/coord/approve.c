@@ -1,0 +1,304 @@
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/coord/admin.h"
+#include "cli/coord/wish.h"
+#include "cli/format.h"
+#include "trust/join_request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTION_ROUTES,
+    OPTION_ADMIN,
+    OPTION_REFUSE,
+    OPTION_NETWORK,
+    OPTION_STATE_DIR,
+};
+
+/* A request that waits, with its code. */
+struct waiting {
+    struct veld_join_request request;
+    char code[VELD_JOIN_CODE_STRLEN];
+};
+
+struct approving {
+    const struct veld_cli *cli;
+    struct veld_admin admin;
+    struct waiting *list;
+    size_t n, refused;
+};
+
+/* ---- Who waits ---- */
+
+/* Of one machine the newest request counts. */
+static void take(struct approving *a, const struct veld_blob *bytes)
+{
+    struct veld_join_request r;
+    if (veld_join_request_read(bytes->p, bytes->len, &r) < 0 ||
+        memcmp(r.network_id, a->admin.network.id, sizeof r.network_id) != 0) {
+        a->refused++;
+        return;
+    }
+    struct waiting *w = a->list;
+    while (w < a->list + a->n && memcmp(w->request.member, r.member, 32) != 0)
+        w++;
+    bool is_new = w == a->list + a->n;
+    a->n += is_new;
+    if (!is_new && w->request.created_s >= r.created_s)
+        return;
+    w->request = r;
+    veld_join_code(r.network_id, r.member, w->code);
+}
+
+static int fetch(struct approving *a, struct veld_diag *diag)
+{
+    struct veld_blob *blobs = NULL;
+    size_t n = 0;
+    const struct veld_admin *admin = &a->admin;
+    int rc = VELD_ASKING(
+        veld_coord_list_joins(admin->client, &admin->key, admin->network.id, &blobs, &n, diag));
+    if (rc < 0)
+        return rc;
+    a->list = calloc(n + 1, sizeof *a->list);
+    if (!a->list)
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        take(a, &blobs[i]);
+    veld_blobs_free(blobs, n);
+    return rc;
+}
+
+static int add_row(struct veld_table *t, const struct waiting *w)
+{
+    char key[VELD_PUBKEY_STRLEN], age[VELD_FORMAT_SIZE], cell[VELD_FORMAT_SIZE + 16];
+    uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
+    char *routes = veld_routes_format(w->request.routes, w->request.n_routes, ",");
+    char routes_cell[1024] = "";
+    veld_pubkey_format(w->request.member, key);
+    snprintf(
+        cell, sizeof cell, "asked %s ago",
+        veld_format_age(now_s > w->request.created_s ? now_s - w->request.created_s : 0, age));
+    if (w->request.n_routes > 0)
+        snprintf(routes_cell, sizeof routes_cell, "would offer %s", routes ? routes : "-");
+    const struct veld_table_cell cells[] = {
+        {w->code, VELD_PLAIN}, {w->request.name, VELD_PLAIN}, {key, VELD_DIM},
+        {cell, VELD_PLAIN},    {routes_cell, VELD_YELLOW},
+    };
+    int rc = veld_table_add(t, cells);
+    free(routes);
+    return rc;
+}
+
+static int print_waiting(const struct approving *a, struct veld_diag *diag)
+{
+    char text[VELD_NETWORK_TEXT_STRLEN];
+    struct veld_table *t = veld_table_new(5);
+    int rc = t ? 0 : VELD_E_NOMEM;
+    printf("network %s, fingerprint %s: %zu waiting\n", a->admin.network.name,
+           veld_network_text(a->admin.network.id, text), a->n);
+    for (size_t i = 0; rc == 0 && i < a->n; i++)
+        rc = add_row(t, &a->list[i]);
+    if (rc == 0)
+        veld_table_print(t, stdout, veld_wants_colour(stdout));
+    veld_table_free(t);
+    if (rc == 0 && a->n > 0)
+        puts("let one in with: veld approve CODE");
+    return rc < 0 ? veld_fail(diag, rc, "out of memory") : 0;
+}
+
+/* ---- One of them ---- */
+
+static int find(const struct approving *a, const char *typed, const struct waiting **out,
+                struct veld_diag *diag)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!veld_join_code_matches(typed, a->list[i].code))
+            continue;
+        *out = &a->list[i];
+        found++;
+    }
+    if (found == 1)
+        return 0;
+    if (found > 1)
+        return veld_fail(
+            diag, VELD_E_STATE,
+            "%zu requests have the code %s, which does not happen by chance: "
+            "somebody wants to be taken for somebody else. Let nobody in by it; use "
+            "a token: veld token create",
+            found, (*out)->code);
+    return veld_fail(
+        diag, VELD_E_NOENT,
+        "nobody with the code %.40s waits to be let into network %s; see who does: "
+        "veld approve",
+        typed, a->admin.network.name);
+}
+
+/* What its membership shall say: what it had, if it was a member, and what is granted now. */
+static int draft(const struct approving *a, const struct veld_join_request *r,
+                 const struct veld_members *members, struct veld_membership *m,
+                 struct veld_diag *diag)
+{
+    const struct veld_cli *cli = a->cli;
+    const struct veld_membership *before = veld_members_by_key(members, r->member);
+    const struct veld_membership *named = veld_members_by_name(members, r->name);
+    uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
+    if (named && memcmp(named->member, r->member, 32) != 0) {
+        char key[VELD_PUBKEY_STRLEN];
+        veld_pubkey_format(named->member, key);
+        return veld_fail(diag, VELD_E_EXIST,
+                         "the name %s is that of the member with key %s; on the machine that "
+                         "asks: veld up --network %s --name OTHER",
+                         r->name, key, a->admin.network.name);
+    }
+    *m = (struct veld_membership){.not_before_s = now_s, .serial = now_s};
+    if (before) {
+        memcpy(m->routes, before->routes, sizeof m->routes);
+        m->n_routes = before->n_routes;
+        m->flags = before->flags;
+        m->serial = now_s > before->serial ? now_s : before->serial + 1;
+    }
+    if (cli->option[OPTION_ADMIN])
+        m->flags |= VELD_MEMBER_ADMIN;
+    if ((m->flags & VELD_MEMBER_ADMIN) && !a->admin.is_owner)
+        return veld_fail(diag, VELD_E_PERM,
+                         "%s %s an admin, which only the owner of network %s can make: do this "
+                         "on the machine that made it",
+                         r->name,
+                         before && (before->flags & VELD_MEMBER_ADMIN) ? "is" : "would be",
+                         a->admin.network.name);
+    memcpy(m->network_id, r->network_id, sizeof m->network_id);
+    memcpy(m->member, r->member, sizeof m->member);
+    strcpy(m->name, r->name);
+    if (cli->option[OPTION_ROUTES])
+        return veld_routes_parse(cli->option[OPTION_ROUTES], m->routes, &m->n_routes, diag);
+    if (before && r->n_routes > 0 &&
+        !veld_routes_are_within(r->routes, r->n_routes, m->routes, m->n_routes))
+        return veld_fail(diag, VELD_E_STATE,
+                         "%s is a member already, and asks to offer more routes; say which it "
+                         "may with --routes, or --refuse",
+                         r->name);
+    return 0;
+}
+
+static void tell_let_in(const struct approving *a, const struct waiting *w,
+                        const struct veld_membership *m)
+{
+    const struct veld_join_request *r = &w->request;
+    char text[VELD_NETWORK_TEXT_STRLEN], key[VELD_PUBKEY_STRLEN];
+    veld_pubkey_format(m->member, key);
+    printf("let in: %s%s\n", m->name, m->flags & VELD_MEMBER_ADMIN ? ", as an admin" : "");
+    printf("  %-11s%s\n", "key", key);
+    printf("  %-11s%s, fingerprint %s (compare: it shows the same)\n", "network",
+           a->admin.network.name, veld_network_text(a->admin.network.id, text));
+    char *routes = veld_routes_format(m->routes, m->n_routes, ", ");
+    if (m->n_routes > 0)
+        printf("  %-11s%s\n", "may offer", routes ? routes : "-");
+    free(routes);
+    if (veld_routes_are_within(r->routes, r->n_routes, m->routes, m->n_routes))
+        return;
+    char *asked = veld_routes_format(r->routes, r->n_routes, ",");
+    printf(
+        "It asked to offer %s, which it may not: let it ask again (veld set --routes %s) and "
+        "add --routes %s to veld approve.\n",
+        asked ? asked : "-", asked ? asked : "-", asked ? asked : "-");
+    free(asked);
+}
+
+static int answer(struct approving *a, const struct waiting *w, const struct veld_blob *chain,
+                  struct veld_diag *diag)
+{
+    const struct veld_admin *admin = &a->admin;
+    return VELD_ASKING(veld_coord_answer_join(admin->client, &admin->key, admin->network.id,
+                                              w->request.member, chain, diag));
+}
+
+static int approve_one(struct approving *a, const struct waiting *w, struct veld_diag *diag)
+{
+    struct veld_members members = {0};
+    struct veld_membership m;
+    struct veld_blob chain = {0};
+    int rc = veld_admin_members(&a->admin, &members, diag);
+    if (rc == 0)
+        rc = draft(a, &w->request, &members, &m, diag);
+    veld_members_clear(&members);
+    if (rc < 0)
+        return rc;
+    rc = veld_membership_issue(&chain, &a->admin.signer, &m);
+    rc = rc < 0 ? veld_fail(diag, rc, "cannot sign the membership: %s", veld_strerror(rc))
+                : answer(a, w, &chain, diag);
+    veld_blob_clear(&chain);
+    if (rc == 0)
+        tell_let_in(a, w, &m);
+    return rc;
+}
+
+static int refuse_one(struct approving *a, const struct waiting *w, struct veld_diag *diag)
+{
+    int rc = answer(a, w, NULL, diag);
+    if (rc == 0)
+        printf("refused: %s\n", w->request.name);
+    return rc;
+}
+
+/* ---- The command ---- */
+
+static int run(struct approving *a, struct veld_diag *diag)
+{
+    const struct veld_cli *cli = a->cli;
+    const struct waiting *w = NULL;
+    int rc = veld_admin_open(&a->admin, cli->option[OPTION_STATE_DIR],
+                             cli->option[OPTION_NETWORK], diag);
+    if (rc == 0)
+        rc = veld_admin_connect(&a->admin, diag);
+    if (rc == 0)
+        rc = fetch(a, diag);
+    if (rc < 0)
+        return rc;
+    if (a->refused > 0)
+        fprintf(stderr, "veld: %zu requests that do not prove were left out\n", a->refused);
+    if (cli->n_args == 0)
+        return print_waiting(a, diag);
+    rc = find(a, cli->args[0], &w, diag);
+    if (rc < 0)
+        return rc;
+    return cli->option[OPTION_REFUSE] ? refuse_one(a, w, diag) : approve_one(a, w, diag);
+}
+
+static int approve(const struct veld_cli *cli)
+{
+    struct veld_diag diag;
+    struct approving a = {.cli = cli};
+    bool grants = cli->option[OPTION_ROUTES] || cli->option[OPTION_ADMIN];
+    if (cli->n_args == 0 && (grants || cli->option[OPTION_REFUSE])) {
+        veld_cli_fail("--routes, --admin and --refuse need the CODE of a request");
+        return VELD_CLI_USAGE;
+    }
+    if (grants && cli->option[OPTION_REFUSE]) {
+        veld_cli_fail("--refuse grants nothing: leave out --routes and --admin");
+        return VELD_CLI_USAGE;
+    }
+    int rc = run(&a, &diag);
+    free(a.list);
+    veld_admin_close(&a.admin);
+    return rc < 0 ? veld_cli_fail_diag(&diag) : VELD_CLI_DONE;
+}
+
+const struct veld_cli_command veld_cmd_approve = {
+    .name = "approve",
+    .arguments = "[CODE]",
+    .summary = "let a machine into the network that asked for it; without CODE, list who waits",
+    .text = "CODE is what veld up shows on the machine that asks. Compare the network's\n"
+            "fingerprint, too: both sides show it. Routes that it would like to offer are not\n"
+            "allowed unless --routes names them.\n",
+    .options = {{"routes", '\0', "NET,NET", "networks that it may offer"},
+                {"admin", '\0', NULL,
+                 "it may let in and put out others; the owner alone makes admins"},
+                {"refuse", '\0', NULL, "turn it away"},
+                {"network", '\0', "NAME", "the network, where several are known"},
+                {"state-dir", '\0', "DIR", "where networks are kept"}},
+    .max_args = 1,
+    .run = approve,
+};

@@ -1,0 +1,148 @@
+#include "base/clock.h"
+#include "cli/coord/enter_impl.h"
+#include "trust/join_request.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POLL_FAST_S 2
+#define POLL_SLOW_S 5
+#define FAST_FOR_S  120
+#define TICK_US     200000
+
+/* ---- The request, the same one again while nothing of it changes ---- */
+
+static bool is_same(const struct veld_join_request *a, const struct veld_entry *e)
+{
+    bool same = memcmp(a->network_id, e->network.id, sizeof a->network_id) == 0 &&
+                memcmp(a->member, e->machine->id->pub, sizeof a->member) == 0 &&
+                strcmp(a->name, e->name) == 0 && a->n_routes == e->settings.n_routes;
+    for (size_t i = 0; same && i < a->n_routes; i++)
+        same = a->routes[i].len == e->settings.routes[i].len &&
+               veld_ip_equal(&a->routes[i].ip, &e->settings.routes[i].ip);
+    return same;
+}
+
+/* The one that was filed before; a broken one is made anew: nothing is lost by it. */
+static bool load_request(const struct veld_entry *e, struct veld_blob *out)
+{
+    struct veld_join_request r;
+    struct veld_diag ignored;
+    return veld_profile_read(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
+                             VELD_SIGNED_MAX, out, &ignored) == 0 &&
+           veld_join_request_read(out->p, out->len, &r) == 0 && is_same(&r, e);
+}
+
+static int make_request(const struct veld_entry *e, struct veld_blob *out,
+                        struct veld_diag *diag)
+{
+    struct veld_join_request r = {.n_routes = e->settings.n_routes,
+                                  .created_s = veld_enter_now_s()};
+    if (load_request(e, out))
+        return 0;
+    memcpy(r.network_id, e->network.id, sizeof r.network_id);
+    memcpy(r.member, e->machine->id->pub, sizeof r.member);
+    memcpy(r.routes, e->settings.routes, sizeof r.routes);
+    strcpy(r.name, e->name);
+    int rc = veld_join_request_sign(out, e->machine->id->seed, &r);
+    if (rc < 0)
+        return veld_fail(diag, rc, "cannot sign the request: %s", veld_strerror(rc));
+    return veld_profile_write(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
+                              out->p, out->len, diag);
+}
+
+/* ---- Waiting ---- */
+
+static void tell_waiting(const struct veld_entry *e)
+{
+    char code[VELD_JOIN_CODE_STRLEN], text[VELD_NETWORK_TEXT_STRLEN];
+    veld_join_code(e->network.id, e->machine->id->pub, code);
+    printf("asked to be let into network %s as %s\n", e->network_name, e->name);
+    printf("  network's fingerprint  %s\n", veld_network_text(e->network.id, text));
+    printf("approve with: veld approve %s\n", code);
+    puts("on the machine that made the network, or an admin's; it shows the same fingerprint.\n"
+         "Waiting. Ctrl-C is fine: the same command goes on with the same request.");
+    fflush(stdout);
+}
+
+static void pause_for(struct veld_progress *p, unsigned seconds)
+{
+    uint64_t end = veld_clock_mono_ns() + seconds * VELD_NS_PER_S;
+    while (veld_clock_mono_ns() < end) {
+        veld_progress_tick(p);
+        usleep(TICK_US);
+    }
+}
+
+/* An answer to what was asked before this request is none to it. */
+static bool is_old(const struct veld_entry *e, const struct veld_blob *chain)
+{
+    struct veld_membership m;
+    return e->membership.serial > 0 &&
+           veld_membership_read(chain->p, chain->len, e->network.id, NULL, 0, &m) == 0 &&
+           m.serial <= e->membership.serial;
+}
+
+static int ask_once(struct veld_entry *e, const struct veld_blob *request,
+                    enum veld_coord_join *state, struct veld_blob *chain,
+                    struct veld_diag *diag)
+{
+    const struct veld_rpc_key key = veld_enter_key(e);
+    *state = VELD_JOIN_WAITING;
+    int rc = veld_coord_request_join(e->client, &key, request, state, chain, diag);
+    if (rc == 0 && *state == VELD_JOIN_APPROVED && is_old(e, chain))
+        *state = VELD_JOIN_WAITING;
+    return rc;
+}
+
+/* A server that is away for a while is waited for, too. */
+static int wait_for_answer(struct veld_entry *e, const struct veld_blob *request,
+                           struct veld_blob *chain, struct veld_diag *diag)
+{
+    enum veld_coord_join state;
+    int rc = VELD_ASKING(ask_once(e, request, &state, chain, diag));
+    if (rc < 0)
+        return rc;
+    if (state == VELD_JOIN_WAITING)
+        tell_waiting(e);
+    struct veld_progress progress = veld_progress_begin("waiting to be let in");
+    bool away = false;
+    while ((rc == 0 && state == VELD_JOIN_WAITING) || rc == VELD_E_IO) {
+        if (rc == VELD_E_IO && !away)
+            fprintf(stderr, "veld: %s; trying again\n", diag->text);
+        away = rc == VELD_E_IO;
+        uint64_t waited_s = (veld_clock_mono_ns() - progress.start_ns) / VELD_NS_PER_S;
+        pause_for(&progress, waited_s < FAST_FOR_S ? POLL_FAST_S : POLL_SLOW_S);
+        rc = ask_once(e, request, &state, chain, diag);
+    }
+    veld_progress_end(&progress);
+    if (rc == 0 && state == VELD_JOIN_REFUSED)
+        rc = veld_fail(diag, VELD_E_PERM,
+                       "the request to be let into network %s was refused; ask its owner, then "
+                       "try again",
+                       e->network_name);
+    return rc;
+}
+
+int veld_enter_by_request(struct veld_entry *e, struct veld_diag *diag)
+{
+    struct veld_diag ignored;
+    struct veld_blob request = {0}, chain = {0};
+    /* Known from now on, so that the same command alone goes on. */
+    int rc = veld_profile_coord_save(e->machine->state_dir, e->network_name, &e->coord, diag);
+    if (rc == 0)
+        rc = veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
+    if (rc == 0)
+        rc = make_request(e, &request, diag);
+    if (rc == 0)
+        rc = wait_for_answer(e, &request, &chain, diag);
+    if (rc == VELD_E_PERM) /* answered: the next one is a new one */
+        (void)!veld_profile_unlink(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
+                                   &ignored);
+    if (rc == 0)
+        rc = veld_enter_finish(e, &chain, diag);
+    veld_blob_clear(&request);
+    veld_blob_clear(&chain);
+    return rc;
+}

@@ -1,0 +1,120 @@
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/coord/enter.h"
+#include "cli/coord/reload.h"
+#include "cli/coord/wish.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTION_ROUTES,
+    OPTION_ACCEPT_ROUTES,
+    OPTION_LISTEN,
+    OPTION_INTERFACE,
+    OPTION_MTU,
+    OPTION_NETWORK,
+    OPTION_STATE_DIR,
+};
+
+static void print_settings(const char *network, const struct veld_settings *s)
+{
+    char listen[VELD_ENDPOINT_STRLEN];
+    char *routes = veld_routes_format(s->routes, s->n_routes, ",");
+    printf("network %s\n", network);
+    printf("  %-14s%s\n", "routes", routes ? routes : "-");
+    printf("  %-14s%s\n", "accept-routes", s->accept_routes ? "yes" : "no");
+    printf("  %-14s%s\n", "listen", veld_endpoint_format(&s->listen, listen));
+    printf("  %-14s%s\n", "interface", s->interface);
+    printf("  %-14s%u\n", "mtu", s->mtu);
+    free(routes);
+}
+
+static int load(struct veld_entry *e, struct veld_diag *diag)
+{
+    struct veld_profile p;
+    uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
+    const char *dir = e->machine->state_dir;
+    int rc = veld_machine_identity(e->machine, diag);
+    if (rc == 0)
+        rc = veld_profile_load(dir, e->network_name, e->machine->id->pub, now_s, &p, diag);
+    if (rc < 0)
+        return rc;
+    e->membership = p.membership;
+    e->ipv4 = p.ipv4;
+    rc = veld_profile_coord_copy(&e->coord, &p.coord, diag);
+    veld_profile_clear(&p);
+    return rc < 0 ? rc : veld_settings_load(dir, e->network_name, &e->settings, diag);
+}
+
+/* What the membership does not allow needs a new one. */
+static int change(struct veld_entry *e, const struct veld_wish *w, struct veld_diag *diag)
+{
+    int rc = veld_wish_apply(w, &e->settings, diag);
+    if (rc < 0)
+        return rc;
+    if (!w->routes || veld_routes_are_within(e->settings.routes, e->settings.n_routes,
+                                             e->membership.routes, e->membership.n_routes))
+        return veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
+    return veld_enter_for_routes(e, diag);
+}
+
+static void tell_changed(const struct veld_cli *cli, const struct veld_entry *e)
+{
+    switch (veld_reload_daemon(cli->socket, e->network_name)) {
+    case VELD_RELOAD_DONE: puts("in effect now"); break;
+    case VELD_RELOAD_NONE: puts("in effect from the next start on"); break;
+    case VELD_RELOAD_RESTART:
+        printf(
+            "in effect from the next start on: sudo veld down && sudo veld up --network %s\n",
+            e->network_name);
+        break;
+    }
+}
+
+static int set(const struct veld_cli *cli)
+{
+    struct veld_diag diag;
+    struct veld_machine machine;
+    struct veld_entry e = {.machine = &machine};
+    const struct veld_wish wish = {.routes = cli->option[OPTION_ROUTES],
+                                   .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
+                                   .listen = cli->option[OPTION_LISTEN],
+                                   .interface = cli->option[OPTION_INTERFACE],
+                                   .mtu = cli->option[OPTION_MTU]};
+    int rc = veld_machine_open(&machine, cli->option[OPTION_STATE_DIR], &diag);
+    if (rc == 0)
+        rc = veld_machine_network(&machine, cli->option[OPTION_NETWORK], e.network_name, &diag);
+    if (rc == 0)
+        rc = load(&e, &diag);
+    if (rc == 0 && !veld_wish_is_empty(&wish))
+        rc = change(&e, &wish, &diag);
+    if (rc == 0) {
+        print_settings(e.network_name, &e.settings);
+        if (!veld_wish_is_empty(&wish))
+            tell_changed(cli, &e);
+    }
+    veld_entry_clear(&e);
+    veld_machine_close(&machine);
+    return rc < 0 ? veld_cli_fail_diag(&diag) : VELD_CLI_DONE;
+}
+
+const struct veld_cli_command veld_cmd_set = {
+    .name = "set",
+    .arguments = "",
+    .summary = "see or change what this machine does in a network",
+    .text =
+        "Without options: shows the settings. Routes that the membership does not allow yet\n"
+        "have to be approved (veld approve CODE --routes ...), unless the owner's key is "
+        "here.\n",
+    .options = {{"routes", '\0', "NET,NET",
+                 "networks behind this machine, offered; \"\" for none"},
+                {"accept-routes", '\0', "yes|no", "use what others offer"},
+                {"listen", '\0', "ADDR:PORT", "where to listen"},
+                {"interface", '\0', "IF", "the interface"},
+                {"mtu", '\0', "N", "its MTU"},
+                {"network", '\0', "NAME", "the network, where several are known"},
+                {"state-dir", '\0', "DIR", "where networks are kept"}},
+    .run = set,
+};

@@ -1,0 +1,109 @@
+#include "cli/coord/wish.h"
+
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPAN_MAX_S (10ull * 366 * 86400)
+
+bool veld_wish_is_empty(const struct veld_wish *w)
+{
+    return !w->routes && !w->accept_routes && !w->listen && !w->interface && !w->mtu;
+}
+
+static int apply_accept(const char *text, struct veld_settings *s, struct veld_diag *diag)
+{
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0)
+        return veld_fail(diag, VELD_E_FORMAT, "\"%.40s\" is neither yes nor no", text);
+    s->accept_routes = yes;
+    return 0;
+}
+
+static int apply_mtu(const char *text, struct veld_settings *s, struct veld_diag *diag)
+{
+    uint32_t mtu;
+    if (veld_count_parse(text, UINT32_MAX, NULL, &mtu) < 0)
+        return veld_fail(diag, VELD_E_FORMAT, "\"%.40s\" is not a number; use %d to %d", text,
+                         VELD_SETTINGS_MTU_MIN, VELD_SETTINGS_MTU_LIMIT);
+    return veld_settings_set_mtu(s, mtu, diag);
+}
+
+int veld_wish_apply(const struct veld_wish *w, struct veld_settings *s, struct veld_diag *diag)
+{
+    struct veld_settings changed = *s;
+    struct veld_diag why;
+    const char *option = "";
+    int rc = 0;
+    if (w->routes && rc == 0)
+        option = "routes", rc = veld_settings_set_routes(&changed, w->routes, &why);
+    if (w->accept_routes && rc == 0)
+        option = "accept-routes", rc = apply_accept(w->accept_routes, &changed, &why);
+    if (w->listen && rc == 0)
+        option = "listen", rc = veld_settings_set_listen(&changed, w->listen, &why);
+    if (w->interface && rc == 0)
+        option = "interface", rc = veld_settings_set_interface(&changed, w->interface, &why);
+    if (w->mtu && rc == 0)
+        option = "mtu", rc = apply_mtu(w->mtu, &changed, &why);
+    if (rc < 0)
+        return veld_fail(diag, rc, "--%s: %.600s", option, why.text);
+    *s = changed;
+    return 0;
+}
+
+int veld_span_parse(const char *text, uint64_t *seconds)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
+    if (strcmp(text, "never") == 0) {
+        *seconds = 0;
+        return 0;
+    }
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 9 || strlen(text) != digits + 1)
+        return VELD_E_FORMAT;
+    uint64_t n = strtoull(text, NULL, 10);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(units); i++) {
+        bool fits = n > 0 && n <= SPAN_MAX_S / units[i].seconds;
+        if (text[digits] != units[i].unit || !fits)
+            continue;
+        *seconds = n * units[i].seconds;
+        return 0;
+    }
+    return VELD_E_FORMAT;
+}
+
+int veld_count_parse(const char *text, uint32_t max, const char *unlimited, uint32_t *out)
+{
+    if (unlimited && strcmp(text, unlimited) == 0) {
+        *out = 0;
+        return 0;
+    }
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 10 || text[digits])
+        return VELD_E_FORMAT;
+    uint64_t n = strtoull(text, NULL, 10);
+    if (n == 0 || n > max)
+        return VELD_E_FORMAT;
+    *out = (uint32_t)n;
+    return 0;
+}
+
+char *veld_routes_format(const struct veld_prefix *routes, size_t n, const char *separator)
+{
+    char *out = NULL, text[VELD_PREFIX_STRLEN];
+    size_t size;
+    FILE *f = open_memstream(&out, &size);
+    if (!f)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        fprintf(f, "%s%s", i ? separator : "", veld_prefix_format(&routes[i], text));
+    if (n == 0)
+        fputs("none", f);
+    fclose(f);
+    return out;
+}
