@@ -14,7 +14,7 @@
  *     owner                the owner's seed, on the machine that made the network
  *     tokens.json          tokens.h: tokens made here
  *     revocations          RevocationList: the greatest known
- *     members              what the server told last: a WatchEvent, and its revision
+ *     members              control/mesh/cache.h: what the server told last
  *     pins.json            control/mesh/pins.h
  *
  * Invariants:

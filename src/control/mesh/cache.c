@@ -6,6 +6,7 @@
 #include "profile/folder.h"
 
 #include <glib.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,9 +102,10 @@ bool veld_cache_next(const struct veld_blob *cache, size_t *at, const uint8_t **
 
 struct veld_cache {
     char *state_dir, *network;
-    GThread *thread;
-    GMutex lock;
-    GCond changed;
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
     struct veld_blob waits; /* under the lock; empty: nothing */
     bool closing;           /* under the lock */
 };
@@ -112,24 +114,24 @@ static void *write_all(void *data)
 {
     struct veld_cache *c = data;
     struct veld_diag diag = {""};
-    g_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->lock);
     while (c->waits.p || !c->closing) {
         if (!c->waits.p) {
-            g_cond_wait(&c->changed, &c->lock);
+            pthread_cond_wait(&c->changed, &c->lock);
             continue;
         }
         struct veld_blob bytes = c->waits;
         c->waits = (struct veld_blob){0};
-        g_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->lock);
         if (veld_profile_write(c->state_dir, c->network, VELD_PROFILE_MEMBERS, bytes.p,
                                bytes.len, &diag) < 0)
             VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
                              "the network's members are not kept for the next start: %s",
                              diag.text);
         veld_blob_clear(&bytes);
-        g_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->lock);
     }
-    g_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->lock);
     return NULL;
 }
 
@@ -138,8 +140,8 @@ struct veld_cache *veld_cache_open(const char *state_dir, const char *network)
     struct veld_cache *c = g_new0(struct veld_cache, 1);
     c->state_dir = g_strdup(state_dir);
     c->network = g_strdup(network);
-    g_mutex_init(&c->lock);
-    g_cond_init(&c->changed);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
     return c;
 }
 
@@ -155,28 +157,29 @@ void veld_cache_load(struct veld_cache *c, struct veld_blob *out)
 
 void veld_cache_store(struct veld_cache *c, struct veld_blob *bytes)
 {
-    g_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->lock);
     veld_blob_clear(&c->waits);
     c->waits = *bytes;
     *bytes = (struct veld_blob){0};
-    if (!c->thread)
-        c->thread = g_thread_new("veld-cache", write_all, c);
-    g_cond_signal(&c->changed);
-    g_mutex_unlock(&c->lock);
+    if (!c->has_thread)
+        c->has_thread = pthread_create(&c->thread, NULL, write_all, c) == 0;
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void veld_cache_close(struct veld_cache *c)
 {
     if (!c)
         return;
-    g_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->lock);
     c->closing = true;
-    g_cond_signal(&c->changed);
-    g_mutex_unlock(&c->lock);
-    if (c->thread)
-        g_thread_join(c->thread);
-    g_mutex_clear(&c->lock);
-    g_cond_clear(&c->changed);
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    if (c->has_thread)
+        pthread_join(c->thread, NULL);
+    veld_blob_clear(&c->waits); /* there was no thread to be had */
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
     g_free(c->state_dir);
     g_free(c->network);
     g_free(c);

@@ -25,7 +25,7 @@
 #include "control/mesh/pins.h"
 #include "trust/record.h"
 
-#define VELD_MEMBERS_MAX 20000
+#define VELD_MEMBERS_MAX 16384
 
 #define VELD_MEMBER_STANDINGS(X)                                                               \
     X(GOOD, "good", "")                                                                        \
