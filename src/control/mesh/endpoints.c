@@ -1,0 +1,91 @@
+#include "control/mesh/endpoints.h"
+
+#include "base/bytes.h"
+
+#include <string.h>
+
+#define GLOBAL_V6_MAX 3 /* a host makes itself new ones all day long */
+
+static bool is_inside(const struct veld_prefix *list, size_t n, const struct veld_ip *ip)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (veld_prefix_contains(&list[i], ip))
+            return true;
+    }
+    return false;
+}
+
+static bool is_link_local(const struct veld_ip *ip)
+{
+    if (ip->family == 4)
+        return ip->b[0] == 169 && ip->b[1] == 254;
+    return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
+}
+
+static bool has(const struct veld_endpoint *list, size_t n, const struct veld_ip *ip)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (veld_ip_equal(&list[i].ip, ip))
+            return true;
+    }
+    return false;
+}
+
+struct choice {
+    const struct veld_endpoints_from *from;
+    struct veld_endpoint *out;
+    size_t n, global_v6;
+};
+
+static void add(struct choice *c, const struct veld_ip *ip)
+{
+    const struct veld_endpoints_from *from = c->from;
+    bool global_v6 = ip->family == 6 && veld_ip_is_global(ip);
+    if (c->n == VELD_MEMBER_ENDPOINTS_MAX || !ip->family || !veld_ip_is_unicast(ip) ||
+        is_link_local(ip) || (from->family && from->family != ip->family) ||
+        is_inside(from->networks, from->n_networks, ip) || has(c->out, c->n, ip) ||
+        (global_v6 && c->global_v6 == GLOBAL_V6_MAX))
+        return;
+    c->global_v6 += global_v6;
+    c->out[c->n++] = (struct veld_endpoint){.ip = *ip, .port = from->port};
+}
+
+size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
+                             struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX])
+{
+    struct choice c = {.from = from, .out = out};
+    for (size_t i = 0; i < from->n_addrs; i++) {
+        if (veld_ip_is_global(&from->addrs[i].ip))
+            add(&c, &from->addrs[i].ip);
+    }
+    add(&c, &from->seen);
+    for (size_t i = 0; i < from->n_addrs; i++)
+        add(&c, &from->addrs[i].ip);
+    return c.n;
+}
+
+static bool is_own(const struct veld_endpoints_from *self, const struct veld_endpoint *e)
+{
+    for (size_t i = 0; i < self->n_addrs; i++) {
+        if (e->port == self->port && veld_ip_equal(&self->addrs[i].ip, &e->ip))
+            return true;
+    }
+    return false;
+}
+
+size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
+                             const struct veld_prefix *routes, size_t n_routes,
+                             const struct veld_endpoint *says, size_t n,
+                             struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX])
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n && kept < VELD_MEMBER_ENDPOINTS_MAX; i++) {
+        const struct veld_ip *ip = &says[i].ip;
+        if ((self->family && self->family != ip->family) || !veld_ip_is_unicast(ip) ||
+            is_link_local(ip) || is_inside(self->networks, self->n_networks, ip) ||
+            is_inside(routes, n_routes, ip) || is_own(self, &says[i]))
+            continue;
+        out[kept++] = says[i];
+    }
+    return kept;
+}

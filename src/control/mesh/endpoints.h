@@ -1,0 +1,40 @@
+/*
+ * Where this machine says it may be reached: of the addresses it has and the one
+ * that the coord server sees, the likeliest first.
+ *
+ * Invariants: at most VELD_MEMBER_ENDPOINTS_MAX, each once; none that means this
+ * host or a link only, and none inside the network itself, where a tunnel would
+ * lead into itself; the same addresses in the same order give the same list.
+ *
+ * Pure; any thread.
+ */
+#ifndef VELD_CONTROL_MESH_ENDPOINTS_H
+#define VELD_CONTROL_MESH_ENDPOINTS_H
+
+#include "control/mesh/policy.h"
+
+struct veld_endpoints_from {
+    const struct veld_prefix
+        *addrs; /* of this host's interfaces, the tunnel's aside; host bits kept */
+    size_t n_addrs;
+    struct veld_ip seen;                /* by the coord server; family 0: not known */
+    const struct veld_prefix *networks; /* of the mesh */
+    size_t n_networks;
+    uint16_t port;
+    uint8_t family; /* 4 or 6: the only one that the socket takes; 0: both */
+};
+
+/* Returns how many. */
+size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
+                             struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX]);
+
+/*
+ * Where `peer` may be reached from here, of what it says: not inside the network, not
+ * inside a route that is in use, and nothing that is this machine's own. Returns how many.
+ */
+size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
+                             const struct veld_prefix *routes, size_t n_routes,
+                             const struct veld_endpoint *says, size_t n,
+                             struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX]);
+
+#endif
