@@ -151,7 +151,6 @@ static int try_admit(struct veld_gate *g, int fd, const struct veld_endpoint *pe
 static void refuse(struct veld_gate *g, int fd, const struct veld_endpoint *peer, int why)
 {
     char text[VELD_ENDPOINT_STRLEN];
-    close(fd);
     pthread_mutex_lock(&g->lock);
     if (why == VELD_E_FULL)
         g->stats.refused_address++;
@@ -160,6 +159,7 @@ static void refuse(struct veld_gate *g, int fd, const struct veld_endpoint *peer
     else
         g->stats.refused_full++;
     pthread_mutex_unlock(&g->lock);
+    close(fd);
     VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "refused a connection from %s: %s",
                      veld_endpoint_format(peer, text),
                      why == VELD_E_FULL    ? "its address has as many as it may"

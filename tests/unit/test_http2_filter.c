@@ -1,0 +1,135 @@
+#include "base/clock.h"
+#include "coord/http2_filter.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define T0 (1000 * VELD_NS_PER_S)
+
+enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING = 6, CONTINUATION = 9 };
+enum { END_HEADERS = 4 };
+
+static struct veld_http2_filter open_connection(void)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct veld_http2_filter f = {.fault = VELD_HTTP2_OK};
+    cr_assert_eq(veld_http2_filter(&f, (const uint8_t *)preface, sizeof preface - 1, T0),
+                 VELD_HTTP2_OK);
+    return f;
+}
+
+static enum veld_http2_fault frame(struct veld_http2_filter *f, uint8_t type, uint8_t flags,
+                                   uint32_t len, uint64_t now_ns)
+{
+    static uint8_t payload[VELD_HTTP2_FRAME_MAX + 1];
+    uint8_t head[9] = {
+        (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type, flags, 0, 0, 0, 1};
+    enum veld_http2_fault fault = veld_http2_filter(f, head, sizeof head, now_ns);
+    return fault ? fault : veld_http2_filter(f, payload, len, now_ns);
+}
+
+Test(http2_filter, calls_pass)
+{
+    struct veld_http2_filter f = open_connection();
+    cr_assert_eq(frame(&f, SETTINGS, 0, 18, T0), VELD_HTTP2_OK);
+    for (int i = 0; i < 100000; i++) {
+        cr_assert_eq(frame(&f, HEADERS, END_HEADERS, 600, T0), VELD_HTTP2_OK);
+        cr_assert_eq(frame(&f, DATA, 1, VELD_HTTP2_FRAME_MAX, T0), VELD_HTTP2_OK);
+    }
+}
+
+Test(http2_filter, another_protocol_is_none)
+{
+    struct veld_http2_filter f = {.fault = VELD_HTTP2_OK};
+    static const char request[] = "PRI * HTTP/1.1\r\n\r\n";
+    cr_assert_eq(veld_http2_filter(&f, (const uint8_t *)request, sizeof request - 1, T0),
+                 VELD_HTTP2_PREFACE);
+    cr_assert_eq(veld_http2_filter(&f, (const uint8_t *)"x", 1, T0), VELD_HTTP2_PREFACE,
+                 "a fault was forgotten");
+}
+
+Test(http2_filter, a_block_of_headers_is_bounded_however_it_is_cut)
+{
+    struct veld_http2_filter f = open_connection();
+    cr_assert_eq(frame(&f, HEADERS, END_HEADERS, VELD_HTTP2_HEADERS_MAX, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, HEADERS, END_HEADERS, VELD_HTTP2_HEADERS_MAX + 1, T0),
+                 VELD_HTTP2_HEADERS);
+    f = open_connection();
+    cr_assert_eq(frame(&f, HEADERS, 0, VELD_HTTP2_HEADERS_MAX - 1, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, CONTINUATION, 0, 1, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, CONTINUATION, 0, 1, T0), VELD_HTTP2_HEADERS);
+    f = open_connection();
+    cr_assert_eq(frame(&f, HEADERS, 0, 100, T0), VELD_HTTP2_OK);
+    enum veld_http2_fault fault = VELD_HTTP2_OK;
+    for (int i = 0; i <= VELD_HTTP2_IDLE_BURST && !fault; i++)
+        fault = frame(&f, CONTINUATION, 0, 0, T0);
+    cr_assert_eq(fault, VELD_HTTP2_TOO_MANY, "empty ones go on for ever");
+}
+
+Test(http2_filter, the_end_of_a_block_begins_the_count_anew)
+{
+    struct veld_http2_filter f = open_connection();
+    for (int i = 0; i < 10; i++) {
+        cr_assert_eq(frame(&f, HEADERS, 0, 2000, T0), VELD_HTTP2_OK);
+        cr_assert_eq(frame(&f, CONTINUATION, END_HEADERS, 2000, T0), VELD_HTTP2_OK);
+    }
+}
+
+Test(http2_filter, nothing_comes_between_headers_and_their_continuation)
+{
+    struct veld_http2_filter f = open_connection();
+    cr_assert_eq(frame(&f, HEADERS, 0, 10, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, DATA, 0, 10, T0), VELD_HTTP2_FRAME);
+    f = open_connection();
+    cr_assert_eq(frame(&f, HEADERS, 0, 10, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, HEADERS, END_HEADERS, 10, T0), VELD_HTTP2_FRAME);
+    f = open_connection();
+    cr_assert_eq(frame(&f, CONTINUATION, END_HEADERS, 10, T0), VELD_HTTP2_FRAME);
+}
+
+Test(http2_filter, a_frame_is_no_longer_than_all_must_take)
+{
+    struct veld_http2_filter f = open_connection();
+    cr_assert_eq(frame(&f, DATA, 0, VELD_HTTP2_FRAME_MAX + 1, T0), VELD_HTTP2_FRAME);
+}
+
+Test(http2_filter, frames_that_cost_nothing_are_counted)
+{
+    static const uint8_t types[] = {PRIORITY, RST_STREAM, SETTINGS, PING, 0x7f};
+    for (size_t i = 0; i < sizeof types; i++) {
+        struct veld_http2_filter f = open_connection();
+        for (int n = 0; n < VELD_HTTP2_IDLE_BURST; n++)
+            cr_assert_eq(frame(&f, types[i], 0, 8, T0), VELD_HTTP2_OK, "%d of type %d", n,
+                         types[i]);
+        cr_assert_eq(frame(&f, types[i], 0, 8, T0), VELD_HTTP2_TOO_MANY);
+    }
+    struct veld_http2_filter f = open_connection();
+    for (int n = 0; n < VELD_HTTP2_IDLE_BURST; n++)
+        cr_assert_eq(frame(&f, DATA, 0, 0, T0), VELD_HTTP2_OK);
+    cr_assert_eq(frame(&f, DATA, 0, 0, T0), VELD_HTTP2_TOO_MANY, "data without any");
+}
+
+Test(http2_filter, the_allowance_comes_back_with_time)
+{
+    struct veld_http2_filter f = open_connection();
+    uint64_t now = T0;
+    /* A little slower than the rate, for ten minutes; then the burst is there as well. */
+    for (int n = 0; n < 600 * VELD_HTTP2_IDLE_RATE; n++) {
+        now += VELD_NS_PER_S / VELD_HTTP2_IDLE_RATE + 1000;
+        cr_assert_eq(frame(&f, PING, 0, 8, now), VELD_HTTP2_OK, "frame %d", n);
+    }
+    for (int n = 0; n < VELD_HTTP2_IDLE_BURST - 1; n++)
+        cr_assert_eq(frame(&f, PING, 0, 8, now), VELD_HTTP2_OK, "frame %d of the burst", n);
+    /* A little faster: it ends. */
+    f = open_connection();
+    enum veld_http2_fault fault = VELD_HTTP2_OK;
+    int passed = 0;
+    for (now = T0; !fault && passed < 100000; passed++) {
+        now += VELD_NS_PER_S / (2 * VELD_HTTP2_IDLE_RATE);
+        fault = frame(&f, PING, 0, 8, now);
+    }
+    cr_assert_eq(fault, VELD_HTTP2_TOO_MANY);
+    cr_assert(passed > 2 * VELD_HTTP2_IDLE_BURST - 10 &&
+                  passed < 2 * VELD_HTTP2_IDLE_BURST + 10,
+              "%d", passed);
+}
