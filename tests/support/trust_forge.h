@@ -27,13 +27,29 @@ struct test_chain {
     uint8_t token_network[32], token_seed[32];
 };
 
-/* `message`, signed; test_signed_clear. */
+/* `message`, signed; veld_statement_clear. */
 static inline void test_sign(struct veld_statement *out, const struct test_part *by,
                              const void *message)
 {
     memset(out, 0, sizeof *out);
     test_trust_must(
         veld_statement_sign(out, by->purpose, by->by, message, VELD_REVOCATIONS_MAX), "sign");
+}
+
+/* Bytes that need not be a message, signed as a body. */
+static inline void test_sign_bytes(struct veld_statement *out, const struct test_part *by,
+                                   const void *p, size_t len)
+{
+    size_t head = strlen(by->purpose) + 1;
+    uint8_t *text = malloc(head + len);
+    memset(out, 0, sizeof *out);
+    test_trust_must(text && veld_blob_set(&out->body, p, len) == 0 ? 0 : VELD_E_NOMEM, "sign");
+    memcpy(text, by->purpose, head);
+    if (len)
+        memcpy(text + head, p, len);
+    veld_ed25519_keypair(by->by, out->signer);
+    veld_ed25519_sign(out->signature, by->by, text, head + len);
+    free(text);
 }
 
 static inline void test_sign_membership(struct veld_statement *out, const struct test_part *by,
