@@ -16,14 +16,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ACCEPTS_MAX     64 /* in a turn */
-#define FDS_MAX         (1 << 20)
-#define LOOK_NS         VELD_NS_PER_S
-#define LOOK_SOON_NS    (100 * VELD_NS_PER_MS) /* when there is no place left */
-#define LOOK_BATCH      256                    /* descriptors looked at under one lock */
-#define WASTE_WINDOW_NS (10 * VELD_NS_PER_S)
-#define WASTE_MAX       256 /* calls of one connection in a window */
-#define FULL_REST_MS    100 /* what waits to be accepted waits on while no file can be opened */
+#define ACCEPTS_MAX      64 /* in a turn */
+#define FDS_MAX          (1 << 20)
+#define LOOK_NS          VELD_NS_PER_S
+#define LOOK_SOON_NS     (100 * VELD_NS_PER_MS) /* when there is no place left */
+#define LOOK_BATCH       256                    /* descriptors looked at under one lock */
+#define WASTE_WINDOW_NS  (10 * VELD_NS_PER_S)
+#define WASTE_MAX        256 /* calls of one connection in a window */
+#define CALLS_PER_STREAM 4   /* open on a connection, as counted here */
+#define FULL_REST_MS     100 /* what waits to be accepted waits on while no file can be opened */
 
 struct connection {
     uint64_t cookie; /* the kernel's, of the socket; 0: this descriptor is none */
@@ -258,8 +259,11 @@ bool veld_gate_call_begin(struct veld_gate *g, const struct veld_endpoint *peer,
     struct connection *c = g_hash_table_lookup(g->by_peer, peer);
     if (c) {
         *out = (struct veld_gate_call){(int)(c - g->by_fd), c->cookie};
-        /* HTTP/2 holds only those to the limit who have confirmed that they know it. */
-        ok = ++c->calls <= g->limits.streams;
+        /*
+         * HTTP/2 holds only those to the limit who have confirmed that they know it. An answer
+         * that has left makes room for the next call before its end is counted here: hence more.
+         */
+        ok = ++c->calls <= CALLS_PER_STREAM * (uint64_t)g->limits.streams;
         if (!ok)
             cut(g, c, "more calls at once than it may have");
     }

@@ -46,7 +46,7 @@ struct veld_gate_call {
     int fd;
     uint64_t cookie;
 };
-/* False, and the connection is cut, when more calls are open on it than it may have. */
+/* False, and the connection is cut, when many more calls are open on it than it may have. */
 bool veld_gate_call_begin(struct veld_gate *g, const struct veld_endpoint *peer,
                           struct veld_gate_call *out);
 enum veld_gate_end {

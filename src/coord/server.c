@@ -168,7 +168,6 @@ static void commit(struct veld_server *s)
     if (veld_service_commit(s->service, &failed) == 0)
         return;
     s->stats.commits_failed++;
-    VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(), "nothing was kept: %s", failed.text);
     TAILQ_FOREACH(c, &s->calls[CALL_DECIDED], entry)
     {
         if (c->of_service)

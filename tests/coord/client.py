@@ -180,7 +180,7 @@ class Coord:
         return self.call("LookupNetwork", pb.LookupNetworkRequest(name=name, network_id=network_id),
                          key).network
 
-    def register(self, member, ipv4=b"", key=None, **fields):
+    def register(self, member, /, ipv4=b"", key=None, **fields):
         return self.call("RegisterMember", member.register(ipv4, **fields), key or member.key)
 
     def join(self, member):

@@ -6,6 +6,7 @@
 Loopback alone; needs no root. VELD_BUILD names another build directory than build/.
 """
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
+from client import Network  # noqa: E402
 from server import VELD_COORD, Server  # noqa: E402
 
 
@@ -38,13 +40,22 @@ def start(tmp_path):
         server.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory):
-    """One server for the tests of a file that leave it as they find it, but for their networks."""
-    server = Server(tmp_path_factory.mktemp("shared"))
+    """One server for all tests that leave it as they find it, but for their networks."""
+    server = Server(tmp_path_factory.mktemp("shared"), "--no-rate-limits")
     yield server
     assert server.stop() == 0
     assert "crashed" not in server.said()
+
+
+@pytest.fixture
+def net(coord, request):
+    """A network of the test's own, created."""
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    made = Network(name[:63].strip("-"))
+    coord.create(made)
+    return made
 
 
 @pytest.fixture

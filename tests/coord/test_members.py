@@ -4,11 +4,9 @@ import time
 from client import Key, Network, pb, refusal, trust
 
 
-def test_create_and_look_up(coord):
-    net = Network("create-net")
-    coord.create(net)
+def test_create_and_look_up(coord, net):
     stranger = Key()
-    assert coord.lookup(stranger, name="create-net") == net.signed
+    assert coord.lookup(stranger, name=net.name) == net.signed
     assert coord.lookup(stranger, network_id=net.id) == net.signed
     with refusal("NOT_FOUND"):
         coord.lookup(stranger, name="no-such-net")
@@ -21,9 +19,7 @@ def test_a_name_is_its_first_owners(coord):
     assert "first-net" in why.text
 
 
-def test_register_and_list(coord):
-    net = Network("list-net")
-    coord.create(net)
+def test_register_and_list(coord, net):
     members = [net.member(f"machine-{i}") for i in range(5)]
     addresses = {coord.join(m).ipv4 for m in members}
     assert len(addresses) == 5
@@ -34,9 +30,7 @@ def test_register_and_list(coord):
         assert names == {m.name for m in members}
 
 
-def test_an_address_stays(coord):
-    net = Network("lease-net")
-    coord.create(net)
+def test_an_address_stays(coord, net):
     one = net.member("one")
     lease = coord.register(one)
     assert lease.ipv4[:2] == bytes([10, 100]) and not lease.published
@@ -45,9 +39,7 @@ def test_an_address_stays(coord):
     assert coord.register(one, lease.ipv4).published
 
 
-def test_join_reaches_watchers_within_a_second(coord):
-    net = Network("watch-net")
-    coord.create(net)
+def test_join_reaches_watchers_within_a_second(coord, net):
     first, second = net.member("first"), net.member("second")
     coord.join(first)
     with coord.watch(first) as watch:
@@ -61,9 +53,7 @@ def test_join_reaches_watchers_within_a_second(coord):
         assert event.revision > 0
 
 
-def test_a_watch_goes_on_from_a_revision(coord):
-    net = Network("resume-net")
-    coord.create(net)
+def test_a_watch_goes_on_from_a_revision(coord, net):
     one, two = net.member("one"), net.member("two")
     coord.join(one)
     with coord.watch(one) as watch:
@@ -77,9 +67,7 @@ def test_a_watch_goes_on_from_a_revision(coord):
         assert "two" in told
 
 
-def test_signals_reach_their_receiver(coord):
-    net = Network("signal-net")
-    coord.create(net)
+def test_signals_reach_their_receiver(coord, net):
     one, two = net.member("one"), net.member("two")
     coord.join(one)
     coord.join(two)
@@ -92,9 +80,7 @@ def test_signals_reach_their_receiver(coord):
         assert list(event.signals) == [pb.Signal(**{"from": one.key.public, "sealed": b"sealed"})]
 
 
-def test_leave_and_forget(coord):
-    net = Network("leave-net")
-    coord.create(net)
+def test_leave_and_forget(coord, net):
     one, two = net.member("one"), net.member("two")
     coord.join(one)
     coord.join(two)

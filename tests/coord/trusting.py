@@ -117,10 +117,11 @@ class Network:
 
     # ---- Tokens and revocations ----
 
-    def token(self, uses=1, expires=None, by=None, coord="127.0.0.1:50051", certificate=b"", **fields):
-        """A Token, signed by the owner or `by` an admin Member."""
-        return Token(self, uses, now() + 86400 if expires is None else expires, by, coord,
-                     certificate, fields)
+    def token(self, uses=1, by=None, coord="127.0.0.1:50051", certificate=b"", **fields):
+        """A Token for a day, signed by the owner or `by` an admin Member."""
+        values = dict(uses=uses, created=now() - 1, expires=now() + 86400)
+        values.update(fields)
+        return Token(self, by, coord, certificate, values)
 
     def revocations(self, keys, epoch=1, by=None, kept=(), owner_list=None):
         """A RevocationList of `keys`, signed by the owner, or `by` an admin Member beside the
@@ -142,12 +143,11 @@ class Network:
 class Token:
     """A join token: its key, what was signed about it, and its text."""
 
-    def __init__(self, network, uses, expires, by, coord, certificate, fields):
+    def __init__(self, network, by, coord, certificate, fields):
         self.network = network
         self.key = Key()
         self.admin = by.chain.membership if by else None
-        body = trust.Token(network_id=network.id, token_key=self.key.public, created=now(),
-                           expires=expires, uses=uses, **fields)
+        body = trust.Token(network_id=network.id, token_key=self.key.public, **fields)
         self.signed = (by.key if by else network.owner).sign("veld token v1", body)
         message = trust.TokenText(coord=coord, certificate=certificate, network=network.name,
                                   seed=self.key.seed, token=self.signed)
