@@ -92,7 +92,7 @@ int veld_chain_member(const pb_signed *s, const uint8_t network_id[32],
         rc = veld_signed_verify(s, VELD_PURPOSE_MEMBERSHIP);
     if (rc == 0)
         rc = member_from_body(s, network_id, out);
-    if (rc == 0 && (admin || grant) && (out->flags & VELD_MEMBER_ADMIN))
+    if (rc == 0 && admin && (out->flags & VELD_MEMBER_ADMIN))
         rc = VELD_E_AUTH;
     if (rc == 0 && grant)
         rc = within_grant(out, grant);

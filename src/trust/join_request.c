@@ -93,7 +93,7 @@ static char digit_of(char c)
         return '0';
     if (c == 'I' || c == 'L')
         return '1';
-    return c && strchr(crockford, c) ? c : '\0';
+    return strchr(crockford, c) ? c : '\0'; /* NUL is its end */
 }
 
 bool veld_join_code_matches(const char *typed, const char code[VELD_JOIN_CODE_STRLEN])

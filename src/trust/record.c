@@ -12,7 +12,7 @@ static bool take_ipv4(const ProtobufCBinaryData *b, const struct veld_prefix *ra
 {
     if (b->len == 0)
         return true;
-    if (b->len != 4 || !veld_wire_take_ip(b, out) || !veld_prefix_contains(range, out))
+    if (!veld_wire_take_ip(b, out) || !veld_prefix_contains(range, out))
         return false;
     uint32_t host = 0, mask = UINT32_MAX >> range->len;
     for (size_t i = 0; i < 4; i++)

@@ -37,7 +37,7 @@ bool veld_route_is_valid(const struct veld_prefix *p)
     static const struct veld_prefix mapped = {
         .ip = {.family = 6, .b = {[10] = 0xff, [11] = 0xff}}, .len = 96};
     struct veld_prefix masked = *p;
-    if (p->ip.family == 0 || p->len < VELD_ROUTE_LENGTH_MIN || p->len > veld_ip_bits(&p->ip))
+    if (p->len < VELD_ROUTE_LENGTH_MIN || p->len > veld_ip_bits(&p->ip))
         return false;
     veld_prefix_mask(&masked);
     return veld_ip_equal(&masked.ip, &p->ip) && veld_ip_is_unicast(&p->ip) &&

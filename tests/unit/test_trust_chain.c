@@ -112,6 +112,13 @@ Test(trust_chain, of_a_signer_shows_what_it_is)
 {
     struct test_member m = test_trust_join(&t, 1, "server1", TEST_BY_OWNER);
     struct veld_blob nonsense = {(uint8_t *)"\xff\xff", 2};
+    struct veld_blob needless = {0};
+    struct test_chain with_token;
+    test_chain_make(&with_token, &t, TEST_BY_TOKEN);
+    with_token.member = test_membership(&t, t.admin->pub, "admin");
+    with_token.member.flags = VELD_MEMBER_ADMIN;
+    with_token.member_by.by = t.owner_seed;
+    needless = test_chain_pack(&with_token);
     struct {
         struct veld_signer by;
         int rc;
@@ -123,6 +130,7 @@ Test(trust_chain, of_a_signer_shows_what_it_is)
         {{m.id->seed, &m.chain}, VELD_E_AUTH},
         {{m.id->seed, &t.admin_chain}, VELD_E_AUTH},
         {{t.admin->seed, &nonsense}, VELD_E_FORMAT},
+        {{t.admin->seed, &needless}, VELD_E_AUTH},
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(c); i++) {
         pb_chain *chain;
@@ -133,5 +141,33 @@ Test(trust_chain, of_a_signer_shows_what_it_is)
         cr_assert_eq(admin != NULL, i == 1);
         veld_wire_free(chain);
     }
+    veld_blob_clear(&needless);
     test_member_free(&m);
+}
+
+/* Network ids that are too short, in what is signed by who may. */
+Test(trust_chain, is_of_a_whole_id)
+{
+    struct veld_statement s;
+    pb_signed view;
+    struct veld_grant g;
+    struct veld_membership m;
+    char name[] = "admin";
+    pb_token token = VELD__TRUST__V1__TOKEN__INIT;
+    pb_membership membership = VELD__TRUST__V1__MEMBERSHIP__INIT;
+    token.token_key = membership.member = veld_wire_bytes(t.admin->pub, 32);
+    membership.name = name;
+    membership.flags = VELD_MEMBER_ADMIN;
+    for (size_t len = 31; len <= 32; len++) {
+        token.network_id = membership.network_id = veld_wire_bytes(t.network.id, len);
+        test_sign(&s, &(struct test_part){t.owner_seed, VELD_PURPOSE_TOKEN}, &token);
+        veld_statement_view(&s, &view);
+        cr_assert_eq(veld_chain_grant(&view, t.network.id, NULL, &g),
+                     len == 32 ? 0 : VELD_E_FORMAT);
+        veld_statement_clear(&s);
+        test_sign(&s, &(struct test_part){t.owner_seed, VELD_PURPOSE_MEMBERSHIP}, &membership);
+        veld_statement_view(&s, &view);
+        cr_assert_eq(veld_chain_admin(&view, t.network.id, &m), len == 32 ? 0 : VELD_E_FORMAT);
+        veld_statement_clear(&s);
+    }
 }

@@ -175,6 +175,7 @@ SPOIL(route_is_default, ROUTE("0.0.0.0/0"))
 SPOIL(route_is_unmasked, ROUTE("10.5.0.1/16"))
 SPOIL(route_is_the_network, ROUTE("10.100.0.0/16"))
 SPOIL(route_is_a_members, ROUTE("10.100.0.3/32"))
+SPOIL(route_is_twice_the_network, ROUTE("10.100.0.0/15"))
 SPOIL(route_is_beside_the_network, ROUTE("10.101.0.0/16"))
 SPOIL(route_is_round_the_network, ROUTE("10.96.0.0/12"))
 /* The network's IPv6 addresses, and one of them: allowed by the membership, and refused all the same. */
@@ -245,6 +246,7 @@ static const struct {
     F(route_is_unmasked, VELD_E_FORMAT),
     F(route_is_the_network, VELD_E_AUTH),
     F(route_is_a_members, VELD_E_AUTH),
+    F(route_is_twice_the_network, 0),
     F(route_is_beside_the_network, 0),
     F(route_is_round_the_network, 0),
     F(route_is_the_network6, VELD_E_AUTH),
@@ -375,6 +377,43 @@ Test(trust_record, is_bounded)
     cr_assert_not(is_record(room, VELD_RECORD_MAX + 1));
     cr_assert_not(is_record(NULL, 0));
     free(room);
+}
+
+/* Parts of the wrong shape, and more parts than there are. */
+Test(trust_record, is_refused_in_another_shape)
+{
+    struct test_member m = test_trust_join(&t, 1, "server1", TEST_BY_ADMINS_TOKEN);
+    struct veld_record r = test_record(&m, 1);
+    struct veld_blob b = test_peer_record(&m, &r);
+    pb_peer_record *peer = veld_wire_unpack(&veld__trust__v1__peer_record__descriptor, b.p,
+                                            b.len, VELD_RECORD_MAX);
+    cr_assert_not_null(peer);
+    uint8_t one = 1;
+    ProtobufCMessageUnknownField field = {
+        .tag = 15, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &one};
+    ProtobufCMessage *with_more[] = {&peer->base, &peer->chain->base, &peer->record->base,
+                                     &peer->chain->admin->base};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(with_more); i++) {
+        with_more[i]->n_unknown_fields = 1;
+        with_more[i]->unknown_fields = &field;
+        cr_assert_eq(veld_wire_pack(&b, peer, VELD_RECORD_MAX), 0);
+        with_more[i]->n_unknown_fields = 0;
+        with_more[i]->unknown_fields = NULL;
+        cr_assert_eq(read_known(&b, NULL, NULL, &r), VELD_E_FORMAT, "%zu", i);
+    }
+    pb_signed *parts[] = {peer->record, peer->chain->membership, peer->chain->token,
+                          peer->chain->admin};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(parts); i++) {
+        parts[i]->signature.len--;
+        cr_assert_eq(veld_wire_pack(&b, peer, VELD_RECORD_MAX), 0);
+        parts[i]->signature.len++;
+        cr_assert_eq(read_known(&b, NULL, NULL, &r), VELD_E_FORMAT, "%zu", i);
+    }
+    cr_assert_eq(veld_wire_pack(&b, peer, VELD_RECORD_MAX), 0);
+    cr_assert_eq(read_known(&b, NULL, NULL, &r), 0);
+    veld_wire_free(peer);
+    veld_blob_clear(&b);
+    test_member_free(&m);
 }
 
 /* ---- making one ---- */

@@ -266,6 +266,7 @@ Test(trust_revocations, are_added_by_owner_and_admins_alone)
 struct part {
     struct test_part by;
     uint8_t network[32];
+    size_t network_len;
     uint64_t epoch, owner_epoch, issued;
     uint8_t key[4][32], kept[4][32];
     size_t n, n_kept; /* the kept are the first key's */
@@ -291,7 +292,7 @@ static void sign_part(struct veld_statement *out, const struct part *p)
         kept[i] = veld_wire_bytes(p->kept[i], 32);
     room[0].kept = kept;
     room[0].n_kept = p->n_kept;
-    body.network_id = veld_wire_bytes(p->network, 32);
+    body.network_id = veld_wire_bytes(p->network, p->network_len);
     body.epoch = p->epoch;
     body.owner_epoch = p->owner_epoch;
     body.issued = p->issued;
@@ -325,6 +326,7 @@ static struct veld_blob pack_list(const struct list *l)
 static void make_part(struct part *p, const uint8_t seed[32], uint64_t epoch, unsigned first)
 {
     *p = (struct part){.by = {seed, VELD_PURPOSE_REVOCATIONS},
+                       .network_len = 32,
                        .epoch = epoch,
                        .issued = t.now_s,
                        .n = 2,
@@ -371,6 +373,7 @@ SPOIL(list_by_admin, l->list.by.by = t.admin->seed)
 SPOIL(list_as_membership, l->list.by.purpose = VELD_PURPOSE_MEMBERSHIP)
 SPOIL(list_of_other_network, memcpy(l->list.network, other.network.id, 32))
 SPOIL(goes_with_a_list_not_there, l->list.owner_epoch = 1)
+SPOIL(network_cut, l->list.network_len = 31)
 SPOIL(epoch_zero, l->list.epoch = 0)
 SPOIL(epoch_last, l->list.epoch = UINT32_MAX)
 SPOIL(epoch_too_great, l->list.epoch = 1ull << 32)
@@ -424,6 +427,7 @@ static const struct {
     F(OWNER, list_by_admin, VELD_E_AUTH),
     F(OWNER, list_as_membership, VELD_E_AUTH),
     F(OWNER, list_of_other_network, VELD_E_AUTH),
+    F(OWNER, network_cut, VELD_E_FORMAT),
     F(OWNER, epoch_zero, VELD_E_FORMAT),
     F(OWNER, epoch_last, 0),
     F(OWNER, epoch_too_great, VELD_E_FORMAT),
@@ -598,6 +602,39 @@ Test(trust_revocations, are_refused_with_any_bit_wrong)
         cr_assert_eq(test_damage(&b, is_list), 0);
         veld_blob_clear(&b);
     }
+}
+
+/* Parts of the wrong shape, and more parts than there are. */
+Test(trust_revocations, are_refused_in_another_shape)
+{
+    struct list l;
+    make_list(&l, BOTH);
+    struct veld_blob b = pack_list(&l);
+    pb_revocation_list *whole = veld_wire_unpack(&veld__trust__v1__revocation_list__descriptor,
+                                                 b.p, b.len, VELD_REVOCATIONS_MAX);
+    cr_assert_not_null(whole);
+    uint8_t one = 1;
+    ProtobufCMessageUnknownField field = {
+        .tag = 15, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &one};
+    whole->base.n_unknown_fields = 1;
+    whole->base.unknown_fields = &field;
+    cr_assert_eq(veld_wire_pack(&b, whole, VELD_REVOCATIONS_MAX), 0);
+    whole->base.n_unknown_fields = 0;
+    whole->base.unknown_fields = NULL;
+    cr_assert_not(is_list(b.p, b.len));
+    pb_signed *parts[] = {whole->list, whole->admin, whole->owner_list};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(parts); i++) {
+        struct veld_revocations *r;
+        parts[i]->signature.len--;
+        cr_assert_eq(veld_wire_pack(&b, whole, VELD_REVOCATIONS_MAX), 0);
+        parts[i]->signature.len++;
+        cr_assert_eq(veld_revocations_read(b.p, b.len, t.network.id, NULL, &r), VELD_E_FORMAT,
+                     "%zu", i);
+    }
+    cr_assert_eq(veld_wire_pack(&b, whole, VELD_REVOCATIONS_MAX), 0);
+    cr_assert(is_list(b.p, b.len));
+    veld_wire_free(whole);
+    veld_blob_clear(&b);
 }
 
 /* `n` keys, the first of which keeps `n_kept` members, by the owner. */

@@ -146,7 +146,7 @@ Test(trust_token, is_not_made_when_others_would_not_take_it)
 {
     struct veld_signer owner = test_owner(&t);
     char text[VELD_TOKEN_TEXT_MAX];
-    const char *coords[] = {"", "no-port", "a b:1", "a\n:1", "\xc3\xbc:1"};
+    const char *coords[] = {"", "no-port", "a b:1", "a\n:1", "\xc3\xbc:1", "\x7f:1"};
     for (size_t i = 0; i < VELD_ARRAY_LEN(coords); i++) {
         struct veld_token token = test_token(&t, 1);
         strcpy(token.coord, coords[i]);
@@ -173,6 +173,7 @@ Test(trust_token, is_not_made_when_others_would_not_take_it)
 
 struct forged {
     struct test_chain chain; /* its token and admin */
+    bool more;               /* a field that no version knows */
     uint8_t seed[32], certificate[32];
     size_t seed_len, certificate_len;
     char coord[VELD_COORD_TEXT_MAX + 1], network[VELD_LABEL_MAX + 1];
@@ -197,6 +198,11 @@ static void forge(char text[VELD_TOKEN_TEXT_MAX], const struct forged *f)
         test_sign_membership(&part[1], &f->chain.admin_by, &f->chain.admin);
         veld_statement_view(&part[1], out.admin = &view[1]);
     }
+    uint8_t one = 1;
+    ProtobufCMessageUnknownField field = {
+        .tag = 15, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1, .data = &one};
+    out.base.n_unknown_fields = f->more;
+    out.base.unknown_fields = &field;
     cr_assert_eq(veld_wire_pack(&bytes, &out, SIZE_MAX), 0);
     strcpy(text, "veld1");
     cr_assert_eq(veld_base64url_encode(text + 5, VELD_TOKEN_TEXT_MAX - 5, bytes.p, bytes.len),
@@ -221,6 +227,7 @@ SPOIL(no_coord, f->coord[0] = '\0')
 SPOIL(no_port, strcpy(f->coord, "coord.example"))
 SPOIL(control_in_coord, strcpy(f->coord, "coord\x1b[2J:1"))
 SPOIL(long_coord, memset(f->coord, ':', sizeof f->coord - 1))
+SPOIL(more_than_there_is, f->more = true)
 SPOIL(no_network, f->network[0] = '\0')
 SPOIL(bad_network, strcpy(f->network, "../../etc"))
 SPOIL(token_by_itself, f->chain.token_by.by = f->chain.token_seed)
@@ -259,6 +266,7 @@ static const struct {
     F(OWNER, no_port, VELD_E_FORMAT),
     F(OWNER, control_in_coord, VELD_E_FORMAT),
     F(OWNER, long_coord, VELD_E_FORMAT),
+    F(OWNER, more_than_there_is, VELD_E_FORMAT),
     F(OWNER, no_network, VELD_E_FORMAT),
     F(OWNER, bad_network, VELD_E_FORMAT),
     /* Whoever signs a token without an admin is an owner: of a network of its own. */
