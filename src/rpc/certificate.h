@@ -12,9 +12,11 @@
 /* The first certificate of a PEM text: SHA-256 of its DER. VELD_E_FORMAT. */
 VELD_MUST_USE int veld_certificate_of_pem(const char *pem, uint8_t certificate[32]);
 /*
- * Does the first certificate of a PEM text bear the host's name (RFC 6125: in its
- * subject's alternative names, an address as an address)? VELD_E_AUTH when not.
+ * Does one of the CAs (PEM) vouch for the first certificate of `chain` (PEM, with what else the
+ * server showed), as a server's, now, and for that host (RFC 6125: in the alternative names)?
+ * NULL when so; else why not: a static string.
  */
-VELD_MUST_USE int veld_certificate_names(const char *pem, const struct veld_rpc_address *host);
+const char *veld_certificate_doubt(const char *chain, const char *ca,
+                                   const struct veld_rpc_address *host);
 
 #endif

@@ -62,7 +62,7 @@ static int connect_to(struct veld_rpc_client *c, const struct veld_rpc_server *s
     c->pin = veld_rpc_pin_new(server, address);
     if (!c->pin)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for a client of %s", c->address);
-    grpc_channel_credentials *credentials = veld_rpc_pin_credentials(c->pin, server->ca);
+    grpc_channel_credentials *credentials = veld_rpc_pin_credentials(c->pin);
     c->channel = make_channel(target, credentials);
     veld_grpc.grpc_channel_credentials_release(credentials);
     c->queue = veld_grpc.grpc_completion_queue_create_for_next(NULL);

@@ -54,17 +54,13 @@
     X(grpc_slice_from_copied_buffer)                                                           \
     X(grpc_slice_from_copied_string)                                                           \
     X(grpc_slice_unref)                                                                        \
-    X(grpc_tls_certificate_provider_release)                                                   \
-    X(grpc_tls_certificate_provider_static_data_create)                                        \
     X(grpc_tls_certificate_verifier_external_create)                                           \
     X(grpc_tls_certificate_verifier_release)                                                   \
     X(grpc_tls_credentials_create)                                                             \
     X(grpc_tls_credentials_options_create)                                                     \
-    X(grpc_tls_credentials_options_set_certificate_provider)                                   \
     X(grpc_tls_credentials_options_set_certificate_verifier)                                   \
     X(grpc_tls_credentials_options_set_check_call_host)                                        \
-    X(grpc_tls_credentials_options_set_verify_server_cert)                                     \
-    X(grpc_tls_credentials_options_watch_root_certs)
+    X(grpc_tls_credentials_options_set_verify_server_cert)
 
 struct veld_grpc {
 #define X(name) __typeof__(name) *name;

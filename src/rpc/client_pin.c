@@ -11,13 +11,13 @@
 struct veld_rpc_pin {
     atomic_uint refs; /* the client's and gRPC's; the last to leave frees */
     struct veld_rpc_address host;
-    bool by_ca;
+    char *ca; /* NULL: pinned */
     grpc_tls_certificate_verifier_external verifier;
 
     pthread_mutex_t lock;    /* for what follows */
     uint8_t certificate[32]; /* pinned; by CA: taken last */
-    uint8_t shown[32];       /* the one that was refused */
-    bool refused;
+    uint8_t shown[32];       /* the one that was refused last */
+    const char *doubt;       /* why; static. NULL: the last one was taken */
 };
 
 struct veld_rpc_pin *veld_rpc_pin_new(const struct veld_rpc_server *server,
@@ -28,7 +28,11 @@ struct veld_rpc_pin *veld_rpc_pin_new(const struct veld_rpc_server *server,
         return NULL;
     atomic_init(&p->refs, 1);
     p->host = *host;
-    p->by_ca = server->ca != NULL;
+    p->ca = server->ca ? strdup(server->ca) : NULL;
+    if (server->ca && !p->ca) {
+        free(p);
+        return NULL;
+    }
     memcpy(p->certificate, server->certificate, sizeof p->certificate);
     pthread_mutex_init(&p->lock, NULL);
     return p;
@@ -40,6 +44,7 @@ void veld_rpc_pin_unref(struct veld_rpc_pin *p)
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
     pthread_mutex_destroy(&p->lock);
+    free(p->ca);
     free(p);
 }
 
@@ -48,24 +53,28 @@ static void on_destruct(void *pin)
     veld_rpc_pin_unref(pin);
 }
 
-static bool is_right(const struct veld_rpc_pin *p, const char *pem, const uint8_t shown[32])
+/* NULL: it is right. */
+static const char *doubt_of(const struct veld_rpc_pin *p, const char *chain,
+                            const uint8_t shown[32])
 {
-    return p->by_ca ? veld_certificate_names(pem, &p->host) == 0
-                    : veld_equal(shown, p->certificate, 32);
+    if (p->ca)
+        return veld_certificate_doubt(chain, p->ca, &p->host);
+    return veld_equal(shown, p->certificate, 32) ? NULL : "it is another one";
 }
 
-/* gRPC asks before it sends the first byte of a call. */
+/* gRPC asks after the handshake and before it sends the first byte of a call. */
 static int on_verify(void *pin, grpc_tls_custom_verification_check_request *request,
                      grpc_tls_on_custom_verification_check_done_cb callback, void *callback_arg,
                      grpc_status_code *status, char **details)
 {
     struct veld_rpc_pin *p = pin;
-    const char *pem = request->peer_info.peer_cert;
+    const char *first = request->peer_info.peer_cert;
+    const char *chain = request->peer_info.peer_cert_full_chain;
     uint8_t shown[32] = {0};
-    bool whole = pem && veld_certificate_of_pem(pem, shown) == 0;
+    bool whole = first && veld_certificate_of_pem(first, shown) == 0;
     pthread_mutex_lock(&p->lock);
-    bool right = whole && is_right(p, pem, shown);
-    p->refused = !right;
+    p->doubt = whole ? doubt_of(p, chain ? chain : first, shown) : "there is none";
+    bool right = p->doubt == NULL;
     memcpy(right ? p->certificate : p->shown, shown, sizeof shown);
     pthread_mutex_unlock(&p->lock);
     *status = right ? GRPC_STATUS_OK : GRPC_STATUS_UNAUTHENTICATED;
@@ -78,22 +87,11 @@ static void on_cancel(void *pin, grpc_tls_custom_verification_check_request *req
 {
 }
 
-static void use_ca(grpc_tls_credentials_options *options, const char *ca)
-{
-    grpc_tls_certificate_provider *roots =
-        veld_grpc.grpc_tls_certificate_provider_static_data_create(ca, NULL);
-    veld_grpc.grpc_tls_credentials_options_set_certificate_provider(options, roots);
-    veld_grpc.grpc_tls_credentials_options_watch_root_certs(options);
-    veld_grpc.grpc_tls_certificate_provider_release(roots);
-}
-
-grpc_channel_credentials *veld_rpc_pin_credentials(struct veld_rpc_pin *p, const char *ca)
+grpc_channel_credentials *veld_rpc_pin_credentials(struct veld_rpc_pin *p)
 {
     grpc_tls_credentials_options *options = veld_grpc.grpc_tls_credentials_options_create();
-    if (ca)
-        use_ca(options, ca);
-    /* Without: any chain may be shown, on_verify compares. */
-    veld_grpc.grpc_tls_credentials_options_set_verify_server_cert(options, ca != NULL);
+    /* Whatever is shown comes to on_verify, which alone says what is right. */
+    veld_grpc.grpc_tls_credentials_options_set_verify_server_cert(options, 0);
     veld_grpc.grpc_tls_credentials_options_set_check_call_host(options, 0);
     p->verifier = (grpc_tls_certificate_verifier_external){
         .user_data = p, .verify = on_verify, .cancel = on_cancel, .destruct = on_destruct};
@@ -116,21 +114,22 @@ bool veld_rpc_pin_refused(struct veld_rpc_pin *p, const char *address, struct ve
 {
     char shown[VELD_CERTIFICATE_STRLEN], pinned[VELD_CERTIFICATE_STRLEN];
     pthread_mutex_lock(&p->lock);
-    bool refused = p->refused;
+    const char *doubt = p->doubt;
     veld_certificate_format(p->shown, shown);
     veld_certificate_format(p->certificate, pinned);
     pthread_mutex_unlock(&p->lock);
-    if (refused && p->by_ca)
+    if (doubt && p->ca)
         (void)veld_fail(diag, VELD_E_AUTH,
-                        "the certificate that the server at %s shows (%s) is not for the host "
-                        "%s: check the address, or who answers there",
-                        address, shown, p->host.host);
-    else if (refused)
+                        "the CA does not vouch for the certificate that the server at %s shows "
+                        "(%s): %s; check the address, the CA's file and the server, then: veld "
+                        "login --coord %s --ca FILE",
+                        address, shown, doubt, address);
+    else if (doubt)
         (void)veld_fail(diag, VELD_E_AUTH,
                         "the server at %s shows another certificate (%s) than the pinned one "
                         "(%s): either it was replaced, or somebody is in between; compare on "
                         "the server with: veld-coord fingerprint --db FILE, then: veld login "
                         "--coord %s",
                         address, shown, pinned, address);
-    return refused;
+    return doubt != NULL;
 }

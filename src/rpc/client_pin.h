@@ -6,9 +6,8 @@
  * SHA-256 over the certificate as shown. Chain, names, dates and whether the
  * certificate may sign others play no part, so a pinned CA vouches for nobody.
  *
- * By CA: gRPC has OpenSSL verify the chain up to the CAs given, and nothing else;
- * then the certificate must bear the host's name. The one shown last is the one
- * that signatures of calls name.
+ * By CA: OpenSSL verifies the chain up to the CAs given, and the host's name. The
+ * one that was taken last is the one that signatures of calls name.
  *
  * Threads: gRPC asks on threads of its own, also after the client was closed; so
  * it is counted, and locked.
@@ -26,8 +25,8 @@ struct veld_rpc_pin;
 struct veld_rpc_pin *veld_rpc_pin_new(const struct veld_rpc_server *server,
                                       const struct veld_rpc_address *host);
 void veld_rpc_pin_unref(struct veld_rpc_pin *p);
-/* TLS that goes by it; holds a reference. The caller releases. NULL: the CAs are no PEM. */
-grpc_channel_credentials *veld_rpc_pin_credentials(struct veld_rpc_pin *p, const char *ca);
+/* TLS that goes by it; holds a reference. The caller releases. */
+grpc_channel_credentials *veld_rpc_pin_credentials(struct veld_rpc_pin *p);
 
 /* What signatures of calls have to name at present. */
 void veld_rpc_pin_certificate(struct veld_rpc_pin *p, uint8_t certificate[32]);

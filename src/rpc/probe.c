@@ -15,16 +15,14 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECT_NS      (3 * VELD_NS_PER_S) /* for one address, so that the next has its turn */
-#define SHOWN_MAX       65536               /* bytes that a server may send for a handshake */
-#define CERTIFICATE_MAX 16384               /* of its PEM */
+#define CONNECT_NS (3 * VELD_NS_PER_S) /* for one address, so that the next has its turn */
+#define SHOWN_MAX  65536               /* bytes that a server may send for a handshake */
 
 struct probe {
     const char *text; /* HOST:PORT as given */
@@ -100,22 +98,7 @@ static int connect_any(struct probe *p, struct veld_diag *diag)
 
 /* ---- TLS ---- */
 
-static int take_cas(SSL_CTX *context, const char *ca)
-{
-    X509_STORE *store = SSL_CTX_get_cert_store(context);
-    BIO *bio = BIO_new_mem_buf(ca, -1);
-    size_t n = 0;
-    X509 *x;
-    while (bio && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        n += X509_STORE_add_cert(store, x) == 1;
-        X509_free(x);
-    }
-    BIO_free(bio);
-    ERR_clear_error(); /* the end of the text is one */
-    return n > 0 ? 0 : VELD_E_FORMAT;
-}
-
-static bool set_up(struct probe *p, bool verify)
+static bool set_up(struct probe *p)
 {
     static const unsigned char alpn[] = {2, 'h', '2'};
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
@@ -127,18 +110,16 @@ static bool set_up(struct probe *p, bool verify)
     }
     SSL_set_bio(p->ssl, in, out); /* takes both */
     SSL_set_connect_state(p->ssl);
-    SSL_set_verify(p->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_set_verify(p->ssl, SSL_VERIFY_NONE, NULL); /* take_certificate looks at it */
     return SSL_set_min_proto_version(p->ssl, TLS1_2_VERSION) == 1 &&
            SSL_set_alpn_protos(p->ssl, alpn, sizeof alpn) == 0 &&
            (p->address.is_literal || SSL_set_tlsext_host_name(p->ssl, p->address.host) == 1);
 }
 
-static int make_tls(struct probe *p, const char *ca, struct veld_diag *diag)
+static int make_tls(struct probe *p, struct veld_diag *diag)
 {
     p->context = SSL_CTX_new(TLS_client_method());
-    if (p->context && ca && take_cas(p->context, ca) < 0)
-        return veld_fail(diag, VELD_E_FORMAT, "the CA's file holds no certificate in PEM");
-    if (!p->context || !set_up(p, ca != NULL))
+    if (!p->context || !set_up(p))
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for TLS");
     return 0;
 }
@@ -177,20 +158,6 @@ static int fill(struct probe *p)
     return BIO_write(SSL_get_rbio(p->ssl), bytes, (int)n) == n ? 0 : ENOMEM;
 }
 
-static int refused(const struct probe *p, struct veld_diag *diag)
-{
-    long verdict = SSL_get_verify_result(p->ssl);
-    if (verdict != X509_V_OK)
-        return veld_fail(
-            diag, VELD_E_AUTH,
-            "the certificate that the server at %s shows is not vouched for by the "
-            "CA that was given (%s): check the CA's file and the address",
-            p->text, X509_verify_cert_error_string(verdict));
-    return veld_fail(
-        diag, VELD_E_IO,
-        "what answers at %s does not speak TLS: check that it is veld-coord's port", p->text);
-}
-
 static int handshake(struct probe *p, struct veld_diag *diag)
 {
     for (;;) {
@@ -200,7 +167,10 @@ static int handshake(struct probe *p, struct veld_diag *diag)
         if (done == 1)
             return 0;
         if (why != SSL_ERROR_WANT_READ)
-            return refused(p, diag);
+            return veld_fail(diag, VELD_E_IO,
+                             "what answers at %s does not speak TLS: check that it is "
+                             "veld-coord's port",
+                             p->text);
         if (rc == 0)
             rc = fill(p);
         if (rc != 0)
@@ -214,36 +184,53 @@ static int handshake(struct probe *p, struct veld_diag *diag)
 
 /* ---- The certificate ---- */
 
-/* Its PEM as a text of our own; NULL when there is none, or too much. */
-static char *pem_of(X509 *x)
+static bool add_pem(BIO *out, X509 *x)
+{
+    return x && PEM_write_bio_X509(out, x) == 1;
+}
+
+/* The first certificate, or all that were shown, in PEM, on the heap. NULL: none, or too much. */
+static char *pem_of(const struct probe *p, bool all)
 {
     char *bytes, *text = NULL;
     BIO *out = BIO_new(BIO_s_mem());
-    if (out && x && PEM_write_bio_X509(out, x) == 1) {
-        long len = BIO_get_mem_data(out, &bytes);
-        if (len > 0 && len <= CERTIFICATE_MAX)
-            text = strndup(bytes, (size_t)len);
-    }
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(p->ssl); /* borrowed; the first is first */
+    bool is = out && add_pem(out, sk_X509_value(chain, 0));
+    for (int i = 1; is && all && i < sk_X509_num(chain); i++)
+        is = add_pem(out, sk_X509_value(chain, i));
+    long len = is ? BIO_get_mem_data(out, &bytes) : 0;
+    if (len > 0 && len <= SHOWN_MAX)
+        text = strndup(bytes, (size_t)len);
     BIO_free(out);
     return text;
 }
 
-static int take_certificate(const struct probe *p, bool by_ca, uint8_t certificate[32],
+static int check(const struct probe *p, const char *ca, struct veld_diag *diag)
+{
+    char *chain = pem_of(p, true);
+    const char *doubt =
+        chain ? veld_certificate_doubt(chain, ca, &p->address) : "it cannot be read";
+    free(chain);
+    if (!doubt)
+        return 0;
+    return veld_fail(
+        diag, VELD_E_AUTH,
+        "the CA does not vouch for the certificate that the server at %s shows: %s; "
+        "check the address, the CA's file and the server",
+        p->text, doubt);
+}
+
+static int take_certificate(const struct probe *p, const char *ca, uint8_t certificate[32],
                             char **pem, struct veld_diag *diag)
 {
-    X509 *x = SSL_get1_peer_certificate(p->ssl);
-    char *text = pem_of(x);
-    X509_free(x);
     uint8_t shown[32];
+    char *text = pem_of(p, false);
     int rc = 0;
     if (!text || veld_certificate_of_pem(text, shown) < 0)
         rc =
             veld_fail(diag, VELD_E_IO, "the server at %s shows no certificate of use", p->text);
-    else if (by_ca && veld_certificate_names(text, &p->address) < 0)
-        rc = veld_fail(diag, VELD_E_AUTH,
-                       "the certificate that the server at %s shows is not for the host %s: "
-                       "check the address, or who answers there",
-                       p->text, p->address.host);
+    else if (ca)
+        rc = check(p, ca, diag);
     if (rc < 0) {
         free(text);
         return rc;
@@ -257,18 +244,21 @@ int veld_rpc_probe(const char *address, const char *ca, int timeout_ms, uint8_t 
                    char **pem, struct veld_diag *diag)
 {
     struct probe p = {.text = address, .fd = -1};
+    uint8_t any[32];
     *pem = NULL;
     int rc = veld_rpc_address_parse(address, &p.address, diag);
+    if (rc == 0 && ca && veld_certificate_of_pem(ca, any) < 0)
+        rc = veld_fail(diag, VELD_E_FORMAT, "the CA's file holds no certificate in PEM");
     if (rc < 0)
         return rc;
     p.until_ns = veld_clock_mono_ns() + (uint64_t)VELD_MAX(timeout_ms, 1) * VELD_NS_PER_MS;
-    rc = make_tls(&p, ca, diag);
+    rc = make_tls(&p, diag);
     if (rc == 0)
         rc = connect_any(&p, diag);
     if (rc == 0)
         rc = handshake(&p, diag);
     if (rc == 0)
-        rc = take_certificate(&p, ca != NULL, certificate, pem, diag);
+        rc = take_certificate(&p, ca, certificate, pem, diag);
     SSL_free(p.ssl);
     SSL_CTX_free(p.context);
     ERR_clear_error();
