@@ -71,12 +71,15 @@ static int connect_to(struct veld_rpc_client *c, const struct veld_rpc_server *s
 
 static void disconnect(struct veld_rpc_client *c)
 {
-    if (c->channel)
+    if (c->channel) {
+        /* A wait for the next attempt would outlast the channel. */
+        veld_grpc.grpc_channel_reset_connect_backoff(c->channel);
         veld_grpc.grpc_channel_destroy(c->channel);
+    }
     if (c->queue)
         veld_grpc.grpc_completion_queue_destroy(c->queue);
     veld_rpc_pin_unref(c->pin);
-    veld_grpc.grpc_shutdown_blocking();
+    veld_grpc_end();
     pthread_cond_destroy(&c->idle);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -88,7 +91,7 @@ static int start(struct veld_rpc_client *c, const struct veld_rpc_server *server
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    veld_grpc.grpc_init();
+    veld_grpc_begin();
     int rc = connect_to(c, server, address, diag);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;

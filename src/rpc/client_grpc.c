@@ -6,8 +6,12 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define SHUTDOWN_MS 2000
 
 struct veld_grpc veld_grpc;
 
@@ -25,7 +29,9 @@ static void on_log(gpr_log_func_args *line)
 {
     char text[VELD_RPC_TEXT_MAX + 1];
     veld_rpc_text_clean(text, line->message, strlen(line->message));
-    veld_debug("gRPC: %s", text);
+    /* It is about to end the process. */
+    bool is_last = strncmp(text, "assertion failed", 16) == 0;
+    veld_log(is_last ? VELD_LOG_ERROR : VELD_LOG_DEBUG, "gRPC: %s", text);
 }
 
 static int fill(void *library, struct veld_grpc *table, struct veld_diag *diag)
@@ -68,13 +74,44 @@ static int load(struct veld_diag *diag)
     return 0;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool loaded;
+static unsigned users;
+static bool is_shared; /* with somebody else in this process (a test's server) */
+
 int veld_grpc_load(struct veld_diag *diag)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static bool loaded;
     pthread_mutex_lock(&lock);
     int rc = loaded ? 0 : load(diag);
     loaded = rc == 0;
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+void veld_grpc_begin(void)
+{
+    pthread_mutex_lock(&lock);
+    if (users++ == 0)
+        is_shared = veld_grpc.grpc_is_initialized();
+    pthread_mutex_unlock(&lock);
+    veld_grpc.grpc_init();
+}
+
+/*
+ * gRPC shuts down when its last object is gone, and a connection that was being made may
+ * hold one a moment longer. A process that exits meanwhile takes OpenSSL from under it.
+ */
+void veld_grpc_end(void)
+{
+    veld_grpc.grpc_shutdown_blocking();
+    pthread_mutex_lock(&lock);
+    users--;
+    for (unsigned ms = 0; users == 0 && !is_shared && ms < SHUTDOWN_MS; ms++) {
+        pthread_mutex_unlock(&lock);
+        if (!veld_grpc.grpc_is_initialized())
+            return;
+        usleep(1000);
+        pthread_mutex_lock(&lock);
+    }
+    pthread_mutex_unlock(&lock);
 }

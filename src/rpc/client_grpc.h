@@ -5,7 +5,7 @@
  * stays; its functions are called through one table, `veld_grpc.NAME(...)`.
  *
  * Invariant: the table is whole or the load failed.
- * Any thread, after veld_grpc_load.
+ * Order: load, begin, ..., end. Any thread.
  */
 #ifndef VELD_RPC_CLIENT_GRPC_H
 #define VELD_RPC_CLIENT_GRPC_H
@@ -47,6 +47,7 @@
     X(grpc_completion_queue_next)                                                              \
     X(grpc_completion_queue_shutdown)                                                          \
     X(grpc_init)                                                                               \
+    X(grpc_is_initialized)                                                                     \
     X(grpc_metadata_array_destroy)                                                             \
     X(grpc_metadata_array_init)                                                                \
     X(grpc_raw_byte_buffer_create)                                                             \
@@ -71,5 +72,8 @@ extern struct veld_grpc veld_grpc;
 
 /* VELD_E_UNSUPPORTED when the library is missing or another version. */
 VELD_MUST_USE int veld_grpc_load(struct veld_diag *diag);
+/* One more user, after a load; one less. After the last one gRPC's threads have ended. */
+void veld_grpc_begin(void);
+void veld_grpc_end(void);
 
 #endif
