@@ -63,6 +63,13 @@ static void persist_timestamp(struct veld_control *c, uint64_t floor_ns)
                          veld_state_dir(c->state), veld_strerror(rc));
 }
 
+/* Of a member's addresses some are of networks that this machine is not in. */
+static bool is_one_of_many(const struct veld_control *c, const struct veld_action *a)
+{
+    const struct control_peer *p = veld_peer_list_get(&c->peers, a->peer);
+    return p && p->owned && !veld_endpoint_equal(&p->endpoint, &a->to);
+}
+
 static void send_datagram(struct veld_control *c, const struct veld_action *a)
 {
     /* An initiation whose timestamp could repeat after a crash must not leave. */
@@ -72,11 +79,13 @@ static void send_datagram(struct veld_control *c, const struct veld_action *a)
             return;
     }
     int rc = veld_dataplane_send_datagram(c->dataplane, &a->to, a->bytes, a->len);
-    if (rc < 0) {
-        char to[VELD_ENDPOINT_STRLEN];
+    char to[VELD_ENDPOINT_STRLEN];
+    if (rc < 0 && is_one_of_many(c, a))
+        veld_debug("cannot send to %s: %s", veld_endpoint_format(&a->to, to),
+                   veld_strerror(rc));
+    else if (rc < 0)
         VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "cannot send to %s: %s",
                          veld_endpoint_format(&a->to, to), veld_strerror(rc));
-    }
 }
 
 static void install(struct veld_control *c, const struct veld_action *a)
@@ -117,10 +126,15 @@ static void tell_connected(struct veld_control *c, uint32_t id)
                          veld_endpoint_format(&info.endpoint, at));
 }
 
+static bool may_use(const struct veld_control *c, uint32_t id)
+{
+    return !c->hooks.may_use || c->hooks.may_use(c->hooks.ctx, id);
+}
+
 static void use(struct veld_control *c, const struct veld_action *a)
 {
     struct control_peer *peer = &c->peers.peers[a->peer];
-    if (c->hooks.may_use && !c->hooks.may_use(c->hooks.ctx, a->peer)) {
+    if (!may_use(c, a->peer)) {
         c->to_block = a->peer; /* what waits for the session stays where it is */
         return;
     }
@@ -158,7 +172,8 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
                   veld_endpoint_format(&a->to, at), veld_strerror(rc));
         return;
     }
-    if (peer->connected && !veld_endpoint_equal(&peer->endpoint, &a->to))
+    bool moved = peer->endpoint.ip.family && !veld_endpoint_equal(&peer->endpoint, &a->to);
+    if (peer->connected && moved)
         VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: moved to %s",
                          veld_control_peer_name(c, a->peer, name),
                          veld_endpoint_format(&a->to, at));
@@ -370,13 +385,22 @@ static void tell_refused(const struct veld_dataplane_event *in, int rc)
         veld_debug("handshake datagram from %s dropped: %s", from, why);
 }
 
-/* What the engine took as authentic, and leaves to others. */
+/*
+ * What the engine took as authentic, and leaves to others. It may come before a
+ * session is used, while its path is sought.
+ */
 static void pass_on(struct veld_control *c, const struct veld_dataplane_event *in)
 {
     struct veld_message m;
-    if (c->hooks.on_message && !veld_control_peer_is_blocked(c, in->peer) &&
-        veld_message_parse(in->bytes, in->len, &m) == 0 && veld_message_is_passed_on(m.type))
+    struct veld_peer_info info;
+    if (!c->hooks.on_message || veld_message_parse(in->bytes, in->len, &m) < 0 ||
+        !veld_message_is_passed_on(m.type) ||
+        veld_engine_peer_get(c->engine, in->peer, &info) < 0 || info.state == VELD_PEER_BLOCKED)
+        return;
+    if (info.current_index || may_use(c, in->peer))
         c->hooks.on_message(c->hooks.ctx, in->peer, &m);
+    else
+        (void)!veld_control_peer_block(c, in->peer); /* it is there */
 }
 
 void veld_control_take_events(struct veld_control *c)

@@ -97,8 +97,8 @@ struct veld_control_hooks {
     void *ctx;
     /*
      * A session with the peer is about to be used, for the first time or with
-     * new keys: it has proved to be who it says. False blocks it, before anything is
-     * sent on the session.
+     * new keys, or a message came on one that is not in use yet: it has proved to be
+     * who it says. False blocks it, before any packet is sent on the session.
      */
     bool (*may_use)(void *ctx, uint32_t id);
     /* The session is in use: messages can be sent on it. */

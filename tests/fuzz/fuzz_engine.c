@@ -152,6 +152,21 @@ static void event(struct input *in, unsigned i)
                               .last_received_data_ns = now.mono_ns - take(in) * VELD_NS_PER_S});
 }
 
+/* The peer is said to be elsewhere, or in several places, of which one may be its. */
+static void seek(struct input *in, unsigned i)
+{
+    struct veld_endpoint candidates[VELD_CANDIDATES_MAX];
+    struct veld_engine_peer_config cfg = {.candidates = candidates,
+                                          .n_candidates = take(in) % (VELD_CANDIDATES_MAX + 2)};
+    memcpy(cfg.pub, identity[1 - i]->pub, 32);
+    if (take(in) & 1)
+        cfg.endpoint = address(take(in));
+    for (size_t k = 0; k < VELD_CANDIDATES_MAX; k++)
+        candidates[k] = address(take(in));
+    int rc = veld_engine_peer_set(node[i].engine, node[i].peer, &cfg);
+    assert(rc == 0 || rc == VELD_E_INVAL || rc == VELD_E_NOENT);
+}
+
 static void pass_time(struct input *in)
 {
     now.mono_ns += (uint64_t)take(in) * take(in) * VELD_NS_PER_MS;
@@ -185,7 +200,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 0:
         case 1: deliver(&in, command & 1); break;
         case 2: event(&in, command & 1); break;
-        case 3: pass_time(&in); break;
+        case 3:
+            if (command & 8)
+                seek(&in, command & 1);
+            else
+                pass_time(&in);
+            break;
         }
     }
     veld_engine_free(node[0].engine);

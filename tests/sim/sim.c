@@ -33,6 +33,21 @@ static void any_path(struct world *w, struct test_random *r)
                              : WORLD_CARRIES_MIN + (unsigned)test_random_below(r, range + 1));
 }
 
+/* Several addresses of which some may be the peer's, instead of one, or beside it. */
+static void scatter(struct world *w, struct test_random *r, unsigned i, unsigned peer)
+{
+    struct veld_engine_peer_config *cfg = &w->node[i].config[peer];
+    bool knows = cfg->endpoint.ip.family != 0;
+    cfg->candidates = w->node[i].candidates[peer];
+    cfg->n_candidates = 1 + test_random_below(r, VELD_CANDIDATES_MAX);
+    for (size_t k = 0; k < cfg->n_candidates; k++)
+        w->node[i].candidates[peer][k] = world_nowhere(w);
+    if (!knows || test_random_chance(r, 300))
+        return;
+    w->node[i].candidates[peer][test_random_below(r, cfg->n_candidates)] = w->node[peer].home;
+    cfg->endpoint = test_random_chance(r, 500) ? (struct veld_endpoint){0} : world_nowhere(w);
+}
+
 static void set_up(struct world *w, struct test_random *r)
 {
     static const unsigned losses[] = {0, 0, 10, 50, 100, 200, 300, 400, 500};
@@ -55,6 +70,8 @@ static void set_up(struct world *w, struct test_random *r)
             bool knows = peer > i || test_random_chance(r, 700);
             w->node[i].config[peer].endpoint =
                 knows ? w->node[peer].home : (struct veld_endpoint){0};
+            if (test_random_chance(r, 400))
+                scatter(w, r, i, peer);
             w->node[i].config[peer].keepalive_s =
                 keepalives[test_random_below(r, sizeof keepalives / sizeof keepalives[0])];
         }

@@ -61,6 +61,11 @@ static bool belongs_to(const struct veld_endpoint *ep, unsigned node)
     return ep->ip.family == 4 && ep->ip.b[1] == node;
 }
 
+struct veld_endpoint world_nowhere(struct world *w)
+{
+    return address_of(200, (unsigned)test_random_below(&w->rng, 10));
+}
+
 void world_init(struct world *w, uint64_t seed, unsigned nodes)
 {
     make_identities();
@@ -298,6 +303,8 @@ static void use(struct world *w, unsigned i, const struct veld_action *a)
     if (o && memcmp(o->send_key, s->recv_key, 32) != 0)
         world_fail(w, "node %u: keys of session %08x differ", i, a->index);
     struct link *link = &w->node[i].link[s->peer];
+    if (!link->endpoint.ip.family)
+        world_fail(w, "node %u: uses session %08x and knows no endpoint", i, a->index);
     link->current = a->index;
     link->told = false;
     s->used = true;

@@ -7,7 +7,8 @@
  *  - the two ends of a session have the same keys, and no key is used twice;
  *  - a session on which both engines know to have heard the other stays receivable as long as
  *    the other end sends on it, unless it expires or somebody stops;
- *  - an endpoint is only ever set to an address of that peer;
+ *  - an endpoint is only ever set to an address of that peer, and is set before a
+ *    session sends;
  *  - actions name sessions that exist;
  *  - no path is said to take more than was ever probed through.
  *
@@ -63,6 +64,7 @@ struct node {
     bool under_load, leaving;
     struct link link[NODES_MAX];
     struct veld_engine_peer_config config[NODES_MAX];
+    struct veld_endpoint candidates[NODES_MAX][VELD_CANDIDATES_MAX]; /* what config points to */
     struct session session[SESSIONS_MAX];
 };
 
@@ -129,6 +131,8 @@ void node_move_home(struct world *w, unsigned i);
 void world_set_carries(struct world *w, unsigned bytes);
 /* A captured initiation, once more, from an address of nobody. */
 void world_replay(struct world *w);
+/* An address of nobody, one of many. */
+struct veld_endpoint world_nowhere(struct world *w);
 
 /* The session `i` sends to `peer` on, or NULL. */
 struct session *node_current(struct world *w, unsigned i, unsigned peer);

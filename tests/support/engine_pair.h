@@ -225,7 +225,7 @@ static inline uint64_t run_timers(struct pair *p, struct side *s, uint64_t ms)
             p->now.mono_ns = at;
         }
         cr_assert_eq(step(p, s, &(struct veld_event){.type = VELD_EV_TIMER}), 1);
-        if (action(s, VELD_ACT_SEND))
+        if (actions_of(s, VELD_ACT_SEND))
             return p->now.mono_ns;
     }
     p->now.wall_ns += end - p->now.mono_ns;

@@ -126,6 +126,7 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
     p->link->attempts = 0;
     p->link->attempt_started_ns = p->link->send_due_ns = s->now.mono_ns;
     p->link->cookie_retried = p->link->hurried = false;
+    p->link->hurries = 0;
     return step_attempt(s, p);
 }
 
@@ -141,6 +142,16 @@ int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
         return step_attempt(s, p);
     p->link->handshake_at_ns = VELD_MIN(p->link->handshake_at_ns, earliest);
     return 0;
+}
+
+void veld_attempt_hurry(struct veld_engine_peer *p)
+{
+    struct veld_engine_link *l = p->link;
+    if (l->hurries >= VELD_HURRIES_MAX)
+        return;
+    l->hurries++;
+    uint64_t earliest = l->handshake ? l->handshake->sent_ns + VELD_HURRY_GAP_NS : 0;
+    l->handshake_at_ns = VELD_MIN(l->handshake_at_ns, earliest);
 }
 
 int veld_attempt_due(struct veld_step *s, struct veld_engine_peer *p)

@@ -94,6 +94,33 @@ static struct veld_endpoint best_guess(const struct veld_engine_peer_config *cfg
     return cfg->n_candidates ? cfg->candidates[0] : (struct veld_endpoint){0};
 }
 
+/* VELD_E_NOMEM: as they were. */
+static int set_candidates(struct veld_engine_peer *p, const struct veld_engine_peer_config *cfg)
+{
+    struct veld_endpoint *copy = NULL;
+    if (cfg->n_candidates && !(copy = calloc(cfg->n_candidates, sizeof *copy)))
+        return VELD_E_NOMEM;
+    for (size_t i = 0; i < cfg->n_candidates; i++)
+        copy[i] = cfg->candidates[i];
+    free(p->candidates);
+    p->candidates = copy;
+    p->n_candidates = (uint8_t)cfg->n_candidates;
+    return 0;
+}
+
+static bool has_new_candidates(const struct veld_engine_peer *p,
+                               const struct veld_engine_peer_config *cfg)
+{
+    for (size_t i = 0; i < cfg->n_candidates; i++) {
+        bool known = false;
+        for (size_t k = 0; k < p->n_candidates; k++)
+            known |= veld_endpoint_equal(&p->candidates[k], &cfg->candidates[i]);
+        if (!known)
+            return true;
+    }
+    return false;
+}
+
 int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_config *cfg,
                          uint32_t *id)
 {
@@ -109,7 +136,9 @@ int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_co
     p->keepalive_s = cfg->keepalive_s;
     p->configured = cfg->endpoint;
     p->endpoint = best_guess(cfg);
-    rc = call_if_kept_alive(p);
+    rc = set_candidates(p, cfg);
+    if (rc == 0)
+        rc = call_if_kept_alive(p);
     if (rc < 0) {
         veld_peer_table_remove(e->peers, p);
         return rc;
@@ -126,9 +155,12 @@ int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
     if (!p)
         return VELD_E_NOENT;
     bool has_endpoint = cfg->endpoint.ip.family != 0;
-    if (memcmp(cfg->pub, p->pub, sizeof p->pub) != 0 ||
-        (has_endpoint && !veld_endpoint_usable(&cfg->endpoint)))
+    if (memcmp(cfg->pub, p->pub, sizeof p->pub) != 0 || !is_sound(cfg))
         return VELD_E_INVAL;
+    bool news = has_new_candidates(p, cfg);
+    int rc = set_candidates(p, cfg);
+    if (rc < 0)
+        return rc;
     p->keepalive_s = cfg->keepalive_s;
     /* Saying the same again does not call back a peer that has moved on since. */
     bool moved = has_endpoint && !veld_endpoint_equal(&cfg->endpoint, &p->configured);
@@ -140,7 +172,13 @@ int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
     /* A handshake proves the new address; until then a session stays on the old one. */
     if (moved && p->link && (veld_slot_used(&p->link->current) || p->link->attempting))
         p->link->handshake_at_ns = 0;
-    int rc = call_if_kept_alive(p);
+    /* Nobody has been there: what is said now is as good as what was said before. */
+    bool unseen = !p->endpoint_proved_ns && !(p->link && veld_slot_used(&p->link->current));
+    if (unseen && !has_endpoint && best_guess(cfg).ip.family)
+        p->endpoint = best_guess(cfg);
+    if (news && p->link && p->link->attempting)
+        veld_attempt_hurry(p);
+    rc = call_if_kept_alive(p);
     update_deadline(e, p);
     return rc;
 }
@@ -153,6 +191,8 @@ static enum veld_peer_state state_of(const struct veld_engine_peer *p)
         return VELD_PEER_OFFLINE;
     if (!p->link)
         return VELD_PEER_IDLE;
+    if (p->link->seeking)
+        return VELD_PEER_CONNECTING;
     if (veld_slot_used(&p->link->current))
         return VELD_PEER_ACTIVE;
     return p->link->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;
@@ -169,7 +209,7 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
         .last_handshake_wall_ns = p->last_handshake_wall_ns,
         .last_handshake_mono_ns = p->last_handshake_mono_ns,
         .rtt_ns = p->rtt_ns,
-        .current_index = p->link ? p->link->current.local_index : 0,
+        .current_index = p->link && !p->link->seeking ? p->link->current.local_index : 0,
         .attempts = p->link ? p->link->attempts : 0,
     };
     if (p->link && veld_path_mtu_started(&p->link->mtu)) {
@@ -291,8 +331,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     if (p->blocked && !ends)
         return VELD_E_PERM;
     switch (ev->type) {
-    case VELD_EV_NEED_SESSION:
-        return veld_slot_used(&p->link->current) ? 0 : veld_attempt_wanted(s, p);
+    case VELD_EV_NEED_SESSION: return veld_session_is_made(p) ? 0 : veld_attempt_wanted(s, p);
     case VELD_EV_TOO_BIG: veld_probe_refused(s, p, ev->len); return 0;
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);

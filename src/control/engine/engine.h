@@ -8,7 +8,8 @@
  *  - a peer has at most three sessions: previous, current, next. Only `current`
  *    sends. `next` is a responder's session that its initiator has not used yet;
  *  - an endpoint changes only to an address that proved it receives: by a
- *    handshake confirmed from it, or by a pong to a ping sent there;
+ *    handshake confirmed from it, or by a pong to a ping sent there. Of a peer that
+ *    is sought at several addresses it takes the pong, and a session sends when it has come;
  *  - all tables are bounded by the configuration, all waits by a timer.
  *
  * Order of calls: new, peer_add*, then step for every event, and step with
@@ -78,8 +79,10 @@ struct veld_engine_peer_config {
     uint8_t pub[32];               /* P; proved usable when first needed */
     struct veld_endpoint endpoint; /* as configured; family 0: unknown */
     uint16_t keepalive_s;          /* persistent keepalive; 0: none */
-    /* Where it was last, and where it says it is, the likeliest first: without an `endpoint` it is
-       sought there. */
+    /*
+     * Where it was last, and where it says it is, the likeliest first. While there is no session
+     * that answers, each initiation goes to all of them beside the endpoint.
+     */
     struct veld_endpoint last_known;
     const struct veld_endpoint *candidates; /* borrowed for the call */
     size_t n_candidates;                    /* at most VELD_CANDIDATES_MAX */
@@ -92,7 +95,8 @@ struct veld_engine_peer_config {
  */
 VELD_MUST_USE int veld_engine_peer_add(struct veld_engine *e,
                                        const struct veld_engine_peer_config *cfg, uint32_t *id);
-/* Change what is configured of a peer without touching its sessions. */
+/* Change what is configured of a peer without touching its sessions. New candidates are tried at once where
+   an attempt is under way. */
 VELD_MUST_USE int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
                                        const struct veld_engine_peer_config *cfg);
 
@@ -189,7 +193,7 @@ struct veld_action {
     } session; /* INSTALL */
 };
 
-#define VELD_ACTIONS_MAX 16 /* no single step makes more */
+#define VELD_ACTIONS_MAX 32 /* no single step makes more */
 
 struct veld_actions {
     size_t n;

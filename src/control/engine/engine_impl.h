@@ -36,6 +36,8 @@
     (VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + VELD_JITTER_NS + 200 * VELD_NS_PER_MS)
 /* An initiation that somebody waits for leaves this long after the last one at the earliest. */
 #define VELD_HURRY_GAP_NS (100 * VELD_NS_PER_MS)
+/* So often in an attempt new candidates are tried before the retry's time. */
+#define VELD_HURRIES_MAX 8
 /* How long an asked-for ping waits for a session, and then for its pong. */
 #define VELD_PING_TIMEOUT_NS (10 * VELD_NS_PER_S)
 
@@ -105,6 +107,8 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p);
  * attempt the next initiation leaves VELD_HURRY_GAP_NS after the last one.
  */
 int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p);
+/* There are new candidates: try them soon. */
+void veld_attempt_hurry(struct veld_engine_peer *p);
 /* `handshake_at_ns` has come. */
 int veld_attempt_due(struct veld_step *s, struct veld_engine_peer *p);
 /* A cookie came: send again with it, once. */
@@ -129,15 +133,23 @@ int veld_cookie_reply_receive(struct veld_step *s, const struct veld_event *ev, 
 
 /* ---- session.c ---- */
 
+/* There is a session in use, or one whose path is being sought. */
+bool veld_session_is_made(const struct veld_engine_peer *p);
 /* The peer's session of this index, or NULL. */
 struct veld_engine_session *veld_session_find(struct veld_engine_peer *p, uint32_t index);
 /* Emit INSTALL for a new session; wipes `keys`. */
 void veld_session_install(struct veld_step *s, const struct veld_engine_peer *p,
                           const struct veld_engine_session *session, uint8_t lanes,
                           struct veld_noise_keys *keys);
-/* We got a response: use `session`, which is installed. */
+/*
+ * We got a response: use `session`, which is installed. `via` NULL: the endpoint
+ * is right; else only the response's source is known, and is asked first.
+ */
 void veld_session_completed(struct veld_step *s, struct veld_engine_peer *p,
-                            const struct veld_engine_session *session);
+                            const struct veld_engine_session *session,
+                            const struct veld_endpoint *via);
+/* An address has shown that it receives, and is the endpoint: use what waited for that. */
+void veld_session_found(struct veld_step *s, struct veld_engine_peer *p);
 /* We sent a response: `session`, which is installed, replaces `next`. */
 void veld_session_answered(struct veld_step *s, struct veld_engine_peer *p,
                            const struct veld_engine_session *session,
@@ -163,6 +175,12 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
 
 /* False for an address no answer can go to. */
 bool veld_endpoint_usable(const struct veld_endpoint *ep);
+/* Where the peer may be, each once; the likeliest first. How many. */
+size_t veld_path_targets(const struct veld_engine_peer *p,
+                         struct veld_endpoint out[VELD_TARGETS_MAX]);
+/* Ask `via` for a sign of life, which confirms the session too; NULL: ask everywhere the peer may be. */
+void veld_path_seek(struct veld_step *s, struct veld_engine_peer *p,
+                    const struct veld_endpoint *via);
 /* `to` has shown that it receives. */
 void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
                       const struct veld_endpoint *to);

@@ -74,6 +74,22 @@ static const struct veld_endpoint *where_to(const struct veld_engine_peer *p)
     return fallback ? &p->configured : &p->endpoint;
 }
 
+/*
+ * With candidates: everywhere, unless a session is alive. The same datagram: the
+ * peer takes the first to arrive, and what comes after is a replay.
+ */
+static size_t all_targets(const struct veld_step *s, const struct veld_engine_peer *p,
+                          struct veld_endpoint to[VELD_TARGETS_MAX])
+{
+    const struct veld_engine_link *l = p->link;
+    bool alive = veld_slot_used(&l->current) && !l->seeking &&
+                 veld_ns_since(s->now.mono_ns, l->heard_ns) < VELD_SILENCE_S * VELD_NS_PER_S;
+    if (p->n_candidates && !alive)
+        return veld_path_targets(p, to);
+    to[0] = *where_to(p);
+    return 1;
+}
+
 int veld_initiation_send(struct veld_step *s, struct veld_engine_peer *p)
 {
     int rc = veld_peer_table_prove(s->e->peers, p);
@@ -90,7 +106,10 @@ int veld_initiation_send(struct veld_step *s, struct veld_engine_peer *p)
         return rc;
     }
     p->link->handshake = h;
-    h->to = *where_to(p);
+    struct veld_endpoint to[VELD_TARGETS_MAX];
+    size_t n = all_targets(s, p, to);
+    h->to = to[0];
+    h->to_others = n > 1;
     h->sent_ns = s->now.mono_ns;
 
     uint64_t timestamp_ns;
@@ -105,7 +124,8 @@ int veld_initiation_send(struct veld_step *s, struct veld_engine_peer *p)
     if (persist)
         veld_step_act(s, VELD_ACT_PERSIST_TIMESTAMP, p->id)->timestamp_floor_ns =
             s->e->timestamp.floor_ns;
-    veld_step_send(s, p->id, &h->to, msg, sizeof msg);
+    for (size_t i = 0; i < n; i++)
+        veld_step_send(s, p->id, &to[i], msg, sizeof msg);
     s->e->stats.initiations_sent++;
     return 0;
 }

@@ -19,11 +19,12 @@ void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
 {
     bool news = !p->endpoint_proved_ns || !veld_endpoint_equal(&p->endpoint, to);
     p->endpoint_proved_ns = s->now.mono_ns;
-    if (!news)
-        return;
-    p->endpoint = *to;
-    veld_probe_forget(p);
-    veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
+    if (news) {
+        p->endpoint = *to;
+        veld_probe_forget(p);
+        veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
+    }
+    veld_session_found(s, p);
 }
 
 void veld_path_answered(struct veld_step *s, struct veld_engine_peer *p,
@@ -43,38 +44,104 @@ void veld_path_confirmed(struct veld_step *s, struct veld_engine_peer *p,
                      &p->link->answered_to); /* the response went there, and was received */
 }
 
+size_t veld_path_targets(const struct veld_engine_peer *p,
+                         struct veld_endpoint out[VELD_TARGETS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < VELD_TARGETS_MAX; i++) {
+        const struct veld_endpoint *e = i == 0   ? &p->endpoint
+                                        : i == 1 ? &p->configured
+                                                 : &p->candidates[i - 2];
+        if (i >= 2u + p->n_candidates)
+            break;
+        bool twice = false;
+        for (size_t k = 0; k < n; k++)
+            twice |= veld_endpoint_equal(&out[k], e);
+        if (e->ip.family && !twice)
+            out[n++] = *e;
+    }
+    return n;
+}
+
+/* The token that belongs to this address: who has not received there does not know it. */
+static void token_for(const struct veld_engine_challenge *c, const struct veld_endpoint *to,
+                      uint8_t token[VELD_PING_TOKEN_SIZE])
+{
+    uint8_t at[1 + sizeof to->ip.b + 2 + 4];
+    at[0] = to->ip.family;
+    memcpy(at + 1, to->ip.b, sizeof to->ip.b);
+    veld_store_be16(at + 17, to->port);
+    veld_store_be32(at + 19, to->scope);
+    veld_mac16(token, c->secret, &(struct veld_bytes){at, sizeof at}, 1);
+}
+
+static void ask(struct veld_step *s, struct veld_engine_peer *p, const struct veld_endpoint *to)
+{
+    struct veld_message ping = {.type = VELD_MSG_PING};
+    token_for(&p->link->challenge, to, ping.token);
+    veld_step_message(s, p, to, &ping);
+}
+
+static bool is_old(const struct veld_step *s, const struct veld_engine_challenge *c)
+{
+    return veld_ns_since(s->now.mono_ns, c->made_ns) >=
+           VELD_CHALLENGE_TIMEOUT_S * VELD_NS_PER_S;
+}
+
+static void renew(struct veld_step *s, struct veld_engine_challenge *c,
+                  const struct veld_endpoint *to)
+{
+    veld_step_random(s, c->secret, sizeof c->secret);
+    c->to = *to;
+    c->to_all = false;
+    c->made_ns = s->now.mono_ns;
+}
+
+void veld_path_seek(struct veld_step *s, struct veld_engine_peer *p,
+                    const struct veld_endpoint *via)
+{
+    struct veld_engine_challenge *c = &p->link->challenge;
+    struct veld_endpoint to[VELD_TARGETS_MAX];
+    size_t n = veld_path_targets(p, to);
+    c->sent_ns = s->now.mono_ns;
+    if (via) {
+        renew(s, c, veld_endpoint_usable(via) ? via : &to[0]);
+        ask(s, p, &c->to);
+        return;
+    }
+    c->to_all = true;
+    for (size_t i = 0; i < n; i++) {
+        if (!veld_endpoint_equal(&to[i], &c->to))
+            ask(s, p, &to[i]);
+    }
+    ask(s, p, &c->to);
+}
+
 void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
                          const struct veld_endpoint *to)
 {
     struct veld_engine_challenge *c = &p->link->challenge;
     uint64_t now_ns = s->now.mono_ns;
-    if (!veld_slot_used(&p->link->current) || !veld_endpoint_usable(to) ||
-        veld_endpoint_equal(&p->endpoint, to))
+    bool known = veld_endpoint_equal(&p->endpoint, to) && !p->link->seeking;
+    if (!veld_slot_used(&p->link->current) || !veld_endpoint_usable(to) || known)
         return;
     if (c->sent_ns &&
         veld_ns_since(now_ns, c->sent_ns) < VELD_CHALLENGE_GAP_MS * VELD_NS_PER_MS)
         return;
-    bool expired =
-        veld_ns_since(now_ns, c->made_ns) >= VELD_CHALLENGE_TIMEOUT_S * VELD_NS_PER_S;
-    if (expired || !veld_endpoint_equal(&c->to, to)) {
-        veld_step_random(s, c->token, sizeof c->token);
-        c->to = *to;
-        c->made_ns = now_ns;
-    }
+    if (is_old(s, c) || !veld_endpoint_equal(&c->to, to))
+        renew(s, c, to);
     c->sent_ns = now_ns;
-    struct veld_message ping = {.type = VELD_MSG_PING};
-    memcpy(ping.token, c->token, sizeof ping.token);
-    veld_step_message(s, p, to, &ping);
+    ask(s, p, to);
 }
 
 static bool answers_challenge(const struct veld_step *s, const struct veld_engine_challenge *c,
                               const uint8_t token[VELD_PING_TOKEN_SIZE],
                               const struct veld_endpoint *from)
 {
-    return c->to.ip.family != 0 && veld_endpoint_equal(&c->to, from) &&
-           veld_ns_since(s->now.mono_ns, c->made_ns) <
-               VELD_CHALLENGE_TIMEOUT_S * VELD_NS_PER_S &&
-           veld_equal(c->token, token, VELD_PING_TOKEN_SIZE);
+    uint8_t expected[VELD_PING_TOKEN_SIZE];
+    token_for(c, from, expected);
+    return c->to.ip.family != 0 && (c->to_all || veld_endpoint_equal(&c->to, from)) &&
+           !is_old(s, c) && veld_equal(expected, token, VELD_PING_TOKEN_SIZE);
 }
 
 void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
@@ -116,16 +183,21 @@ static void send_ping(struct veld_step *s, struct veld_engine_peer *p)
 
 int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (veld_slot_used(&p->link->current)) {
+    bool found = !p->link->seeking;
+    if (veld_slot_used(&p->link->current) && found) {
         send_ping(s, p);
         return 0;
     }
     p->link->ping_wanted_until_ns = s->now.mono_ns + VELD_PING_TIMEOUT_NS;
+    if (!found)
+        return 0;
     return veld_attempt_wanted(s, p);
 }
 
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p)
 {
+    if (p->link->seeking)
+        return;
     if (p->link->ping_wanted_until_ns > s->now.mono_ns)
         send_ping(s, p);
     p->link->ping_wanted_until_ns = 0;

@@ -92,6 +92,7 @@ void veld_peer_rest(struct veld_engine_peer *p)
 static void peer_free(struct veld_engine_peer *p)
 {
     link_free(p->link);
+    free(p->candidates);
     veld_wipe(p, sizeof *p);
     free(p);
 }

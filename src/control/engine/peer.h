@@ -27,6 +27,8 @@
 
 #define VELD_PINGS_MAX 4 /* asked for and unanswered; the oldest makes room */
 #define VELD_SLOTS     3 /* sessions with a peer */
+/* Addresses an initiation may go to: endpoint, configured, candidates. */
+#define VELD_TARGETS_MAX (VELD_CANDIDATES_MAX + 2)
 
 /* A session as the engine sees it: its keys are with the dataplane only. */
 struct veld_engine_session {
@@ -43,14 +45,16 @@ struct veld_engine_session {
 struct veld_engine_handshake {
     struct veld_noise noise;
     uint32_t local_index;
-    struct veld_endpoint to;
+    struct veld_endpoint to; /* where it went */
+    bool to_others;          /* and to other addresses too */
     uint64_t sent_ns;
 };
 
-/* A ping sent to an address that is not proved yet. */
+/* Pings sent to addresses that are not proved yet. Each address has a token of its own. */
 struct veld_engine_challenge {
-    uint8_t token[VELD_PING_TOKEN_SIZE];
+    uint8_t secret[32];      /* what tokens are made of */
     struct veld_endpoint to; /* family 0: none outstanding */
+    bool to_all;             /* also those where the peer is sought were asked */
     uint64_t made_ns, sent_ns;
 };
 
@@ -73,10 +77,12 @@ struct veld_engine_link {
         struct veld_engine_session slots[VELD_SLOTS];
     };
     struct veld_endpoint answered_to; /* where the response that made `next` went */
+    bool seeking; /* `current` is not used before an address has shown that it receives */
 
     /* Our attempt to make a session */
     struct veld_engine_handshake *handshake; /* NULL: no initiation is unanswered */
     bool attempting, cookie_retried, hurried;
+    uint8_t hurries; /* for new candidates, in this attempt */
     uint32_t attempts;
     uint64_t attempt_started_ns;
     uint64_t send_due_ns; /* since when the next initiation could have left */
@@ -115,6 +121,8 @@ struct veld_engine_peer {
     bool blocked; /* no session, no attempt */
     uint16_t keepalive_s;
     struct veld_endpoint configured, endpoint;
+    struct veld_endpoint *candidates; /* owned; NULL: none */
+    uint8_t n_candidates;
     uint64_t endpoint_proved_ns; /* when it last showed that it receives from us; 0: never */
     uint64_t last_handshake_wall_ns, last_handshake_mono_ns;
     uint64_t rtt_ns;

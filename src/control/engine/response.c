@@ -102,13 +102,18 @@ int veld_response_receive(struct veld_step *s, const struct veld_event *ev,
         .reject_at_ns = s->now.mono_ns + VELD_REJECT_AFTER_S * VELD_NS_PER_S,
     };
     const struct veld_endpoint to = p->link->handshake->to;
+    /* Of several addresses one has it, and the source of what came back is no proof which. */
+    bool same = p->endpoint_proved_ns && veld_endpoint_equal(&ev->from, &p->endpoint);
+    bool found =
+        !p->link->handshake->to_others || same || p->endpoint_proved_ns > session.initiated_ns;
     veld_engine_handshake_free(p->link->handshake);
     p->link->handshake = NULL; /* its index lives on as the session's */
     veld_attempt_end(s->e, p);
 
     p->rtt_ns = veld_ns_since(s->now.mono_ns, session.initiated_ns);
     veld_session_install(s, p, &session, lanes, &keys);
-    veld_path_answered(s, p, &to, session.initiated_ns);
-    veld_session_completed(s, p, &session);
+    if (found)
+        veld_path_answered(s, p, &to, session.initiated_ns);
+    veld_session_completed(s, p, &session, found ? NULL : &ev->from);
     return 0;
 }

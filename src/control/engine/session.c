@@ -24,7 +24,15 @@ static void retire(struct veld_step *s, const struct veld_engine_peer *p,
         return;
     veld_step_act(s, VELD_ACT_RETIRE, p->id)->index = slot->local_index;
     veld_index_table_release(s->e->indices, slot->local_index);
+    if (slot == &p->link->current)
+        p->link->seeking = false;
     *slot = (struct veld_engine_session){0};
+}
+
+bool veld_session_is_made(const struct veld_engine_peer *p)
+{
+    return veld_slot_used(&p->link->current) &&
+           (!p->link->seeking || p->link->confirm_at_ns != VELD_NEVER);
 }
 
 struct veld_engine_session *veld_session_find(struct veld_engine_peer *p, uint32_t index)
@@ -65,26 +73,37 @@ static void use(struct veld_step *s, struct veld_engine_peer *p,
                 const struct veld_engine_session *session)
 {
     p->link->current = *session;
+    p->link->seeking = false;
     veld_step_act(s, VELD_ACT_USE, p->id)->index = session->local_index;
 }
 
 /* Ask for a sign of life on the session we initiated; it confirms the session to the peer. */
-static void send_confirmation(struct veld_step *s, struct veld_engine_peer *p)
+static void send_confirmation(struct veld_step *s, struct veld_engine_peer *p,
+                              const struct veld_endpoint *via)
 {
     struct veld_message ping = {.type = VELD_MSG_PING};
-    veld_step_random(s, ping.token, sizeof ping.token);
-    veld_step_message(s, p, NULL, &ping);
+    if (p->link->seeking) {
+        veld_path_seek(s, p, via);
+    } else {
+        veld_step_random(s, ping.token, sizeof ping.token);
+        veld_step_message(s, p, NULL, &ping);
+    }
     p->link->confirm_at_ns = s->now.mono_ns + VELD_CONFIRM_GAP_NS;
 }
 
 void veld_session_completed(struct veld_step *s, struct veld_engine_peer *p,
-                            const struct veld_engine_session *session)
+                            const struct veld_engine_session *session,
+                            const struct veld_endpoint *via)
 {
     if (veld_slot_used(&p->link->next))
         p->link->next.yields = p->we_lead || p->link->next.born_ns < session->initiated_ns;
 
     struct veld_engine_session old = p->link->current;
-    use(s, p, session);
+    if (via)
+        p->link->current = *session; /* used when it is known where to */
+    else
+        use(s, p, session);
+    p->link->seeking = via != NULL;
     /* What was never heard of does not displace what the peer is known to use. */
     if (veld_slot_used(&old) && !old.heard_ns && p->link->previous.heard_ns) {
         retire(s, p, &old);
@@ -93,8 +112,37 @@ void veld_session_completed(struct veld_step *s, struct veld_engine_peer *p,
         p->link->previous = old;
     }
     on_established(s, p);
-    send_confirmation(s, p);
+    send_confirmation(s, p, via);
     veld_path_ping_waiting(s, p);
+}
+
+void veld_session_found(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (!p->link->seeking)
+        return;
+    const struct veld_engine_session found = p->link->current;
+    use(s, p, &found);
+    veld_path_ping_waiting(s, p);
+}
+
+/*
+ * It answers initiations, and nowhere that we know of do we reach it: as if it
+ * did not. What was in use before is in use again.
+ */
+static void lose(struct veld_step *s, struct veld_engine_peer *p)
+{
+    const struct veld_engine_session before = p->link->previous;
+    retire(s, p, &p->link->current);
+    veld_attempt_end(s->e, p);
+    if (veld_slot_used(&before) && p->endpoint_proved_ns) {
+        p->link->previous = (struct veld_engine_session){0};
+        use(s, p, &before);
+        return;
+    }
+    veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
+    p->offline = true;
+    if (p->keepalive_s)
+        p->link->handshake_at_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
 }
 
 void veld_session_answered(struct veld_step *s, struct veld_engine_peer *p,
@@ -150,12 +198,18 @@ int veld_session_confirm_due(struct veld_step *s, struct veld_engine_peer *p)
 {
     const struct veld_engine_session *c = &p->link->current;
     p->link->confirm_at_ns = VELD_NEVER;
-    if (!veld_slot_used(c) || !c->initiator || c->heard_ns)
+    if (!veld_slot_used(c) || !c->initiator || (c->heard_ns && !p->link->seeking))
         return 0;
     if (veld_ns_since(s->now.mono_ns, c->born_ns) < VELD_CONFIRM_FOR_NS) {
-        send_confirmation(s, p);
+        send_confirmation(s, p, NULL);
         return 0;
     }
+    if (p->link->seeking && !c->heard_ns) {
+        lose(s, p);
+        return 0;
+    }
+    if (p->link->seeking)
+        return veld_attempt_start(s, p);
     /* The peer is there, but not on this session: it has lost it, or never had it. */
     return p->link->previous.heard_ns > c->born_ns ? veld_attempt_start(s, p) : 0;
 }
