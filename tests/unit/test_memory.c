@@ -6,6 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined __SANITIZE_ADDRESS__
+#define UNDER_SANITIZER
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define UNDER_SANITIZER
+#endif
+#endif
+
 #define BLOCKS 4096
 #define SIZE   (16u * 1024)
 
@@ -22,7 +30,7 @@ static size_t resident(void)
 /* Small blocks under one that stays: the allocator keeps them until it is asked. */
 Test(memory, what_was_freed_goes_back)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef UNDER_SANITIZER
     cr_skip_test("AddressSanitizer is the allocator, and keeps what is freed");
 #endif
     static char *block[BLOCKS];

@@ -141,7 +141,7 @@ void veld_dns_table_free(struct veld_dns_table *t)
     g_free(t);
 }
 
-/* The first owner of this wire form (canonical); `n` receives how many there are. */
+/* The first owner of this wire form (canonical), NULL if none; `n` receives how many there are. */
 static const struct owner *find_wire(const struct veld_dns_table *t, const uint8_t *wire,
                                      size_t len, size_t *n)
 {
@@ -159,7 +159,7 @@ static const struct owner *find_wire(const struct veld_dns_table *t, const uint8
                                              t->owners[end].len, wire, len) == 0)
         end++;
     *n = end - low;
-    return &t->owners[low];
+    return *n ? &t->owners[low] : NULL;
 }
 
 /* The same of a name, which may also be LABEL.NETWORK.veld. */
