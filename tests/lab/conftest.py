@@ -3,10 +3,17 @@
     sudo tools/test --only lab
     sudo /usr/bin/python3 -m pytest tests/lab -k roaming
 
+Most tests wait more than they compute, so tools/test runs several beside each other
+(pytest -n 3 --dist loadgroup): each has machines of its own. Tests marked alone measure
+load or time; they are left out there, and run one after another at the end, the last of
+them the test that nothing is left behind. VELD_LAB_HOST names the file that carries what
+the host was like from the first of these runs to the second.
+
 VELD_BUILD names another build directory than build/. VELD_LAB_ENGINE (io_uring or poll) is
 the engine of every daemon; without it, daemons choose for themselves, and tests marked
 both_engines run by poll once more.
 """
+import json
 import os
 import subprocess
 import sys
@@ -46,12 +53,26 @@ def host():
     return seen
 
 
+def host_before():
+    """What the host was like before the first test of this run, or of the run before."""
+    kept = os.environ.get("VELD_LAB_HOST")
+    if not kept:
+        return host()
+    if not os.path.exists(kept):
+        Path(kept).write_text(json.dumps(sorted(host())))
+    return set(json.loads(Path(kept).read_text()))
+
+
 ENGINE = os.environ.get("VELD_LAB_ENGINE")
+# One of several processes that share the tests (pytest-xdist).
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure(config):
-    config.host_before = host()
+    config.host_before = host_before()
     config.addinivalue_line("markers", "both_engines: run by the default engine and by poll")
+    config.addinivalue_line("markers", "alone: measures load or time, or the host; nothing else "
+                            "runs meanwhile")
 
 
 def pytest_generate_tests(metafunc):
@@ -67,13 +88,29 @@ def engine(request):
     return name
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(tryfirst=True)  # before -n sees marks of groups
+def pytest_collection_modifyitems(config, items):
     why = why_not()
     for item in items:
         if why:
             item.add_marker(pytest.mark.skip(reason=why))
+        share_fixtures(item)
+    if BESIDE_OTHERS:
+        alone = [item for item in items if item.get_closest_marker("alone")]
+        config.hook.pytest_deselected(items=alone)
+        items[:] = [item for item in items if item not in alone]
     # The test that nothing is left behind is the last one.
     items.sort(key=lambda item: "nothing_is_left" in item.name)
+
+
+def share_fixtures(item):
+    """Tests that share a module's fixture are one process's, in order."""
+    shared = {name for name, defs in item._fixtureinfo.name2fixturedefs.items()
+              if defs[-1].scope == "module"}
+    if shared:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        of = [str(value) for name, value in parameters.items() if name in shared | {"engine"}]
+        item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *of])))
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)

@@ -12,8 +12,10 @@ processes, host name, /etc, /run and /var/lib. A Net holds machines and the wire
 Nothing outlives the process that made it: the kernel ends a machine, with all
 that runs in it, when its maker ends, even by SIGKILL.
 """
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,13 +33,15 @@ PORT = 51820
 
 
 def eventually(check, what, timeout=5.0, interval=0.05):
-    """Wait until check() is true and return what it returned; fail by naming `what`."""
+    """Wait until check() is true and return what it returned; fail by naming `what`, a text or
+    what makes one."""
     deadline = time.monotonic() + timeout
     while True:
         value = check()
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        assert time.monotonic() < deadline, \
+            f"not within {timeout} s: {what() if callable(what) else what}"
         time.sleep(interval)
 
 
@@ -55,6 +59,23 @@ def toml(peers=(), **keys):
     for peer in peers:
         text += "[[peers]]\n" + body(peer)
     return text
+
+
+# Lines of `ip`, with what changes by itself left out.
+SHAPES = {
+    "link": lambda line: line.split(":")[1].strip().split("@")[0],
+    "address": lambda line: " ".join(line.split()[1:4:2]),
+    "route": lambda line: re.sub(r" expires \S+", "", line),
+}
+
+
+def files(folder):
+    """All files, sockets and links below."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from files(entry.path)
+        else:
+            yield entry
 
 
 class Process:
@@ -180,25 +201,42 @@ class Machine:
 
     def snapshot(self):
         """What a daemon might leave behind: interfaces, routes, files, switches, processes."""
-        script = r"""
-            ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/link \1/'
-            ip -o addr | awk '{print "address", $2, $4}'
-            ip -4 route show table all | sed 's/^/route /'
-            ip -6 route show table all | sed 's/ expires.*//; s/^/route /'
-            ip rule | sed 's/^/rule /'; ip -6 rule | sed 's/^/rule6 /'
-            nft list ruleset 2>/dev/null | sed 's/^/nft /'
-            echo "forward $(cat /proc/sys/net/ipv4/ip_forward) \
-                $(cat /proc/sys/net/ipv6/conf/all/forwarding)"
-            sed 's/^/resolver /' /etc/resolv.conf
-            find /etc /run -type f -o -type s -o -type l | sed 's/^/file /'
-            find /etc -newer /run/.began -type f | sed 's/^/changed /'
-            ps -eo comm= | sed 's/^/process /'
-        """
-        ours = {"process " + word for word in ("sh", "ps", "sed", "find", "ip", "awk", "nsenter")}
-        lines = self.sh(script).stdout.splitlines()
-        return sorted(line.rstrip() for line in lines
-                      if line not in ours and "fe80::" not in line and "ff00::" not in line
-                      and not line.startswith("changed /etc/resolv.conf"))
+        # One command a kind; "=kind" tells where its lines begin.
+        out = self.sh(r"""
+            echo =link; ip -o link; echo =address; ip -o addr
+            echo =route; ip -4 route show table all; ip -6 route show table all
+            echo =rule; ip rule; echo =rule6; ip -6 rule; echo =nft; nft list ruleset 2>/dev/null
+            echo =forward; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
+        """).stdout
+        lines, kind = [], None
+        for line in out.splitlines():
+            if line.startswith("="):
+                kind = line[1:]
+            elif "fe80::" not in line and "ff00::" not in line:
+                lines.append(f"{kind} {SHAPES.get(kind, str)(line)}".rstrip())
+        lines += [f"resolver {line}" for line in self.inside("etc/resolv.conf").read_text().splitlines()]
+        root, began = str(self.inside()), os.stat(self.inside("run/.began")).st_mtime
+        for file in (f for folder in ("etc", "run") for f in files(self.inside(folder))):
+            name = file.path[len(root):]
+            lines.append(f"file {name}")
+            with contextlib.suppress(OSError):  # gone meanwhile
+                if name.startswith("/etc/") and name != "/etc/resolv.conf" and \
+                        file.is_file(follow_symlinks=False) and file.stat().st_mtime > began:
+                    lines.append(f"changed {name}")
+        lines += [f"process {name}" for name in self.processes()]
+        return sorted(lines)
+
+    def inside(self, path=""):
+        """A path of the machine's as it is seen from here."""
+        return Path(f"/proc/{self.init}/root", path)
+
+    def processes(self):
+        """Names of the processes that run in it, as `ps -o comm=` has them."""
+        names = []
+        for folder in self.inside("proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                names.append((folder / "comm").read_text().strip())
+        return names
 
     # ---- Veld ----
 
@@ -259,7 +297,7 @@ class Net:
     def machine(self, name):
         machine = Machine(name, self.dir / name)
         self.machines.append(machine)
-        machine.sh("touch /run/.began")
+        machine.inside("run/.began").touch()
         return machine
 
     def wire(self, a, b, a_addresses=(), b_addresses=(), mtu=1500):

@@ -66,8 +66,8 @@ class Pair:
                 machine.stop()
             machine.daemon = None
         for machine, before in self.clean.items():
-            eventually(lambda: machine.snapshot() == before or not remains(machine, before),
-                       f"{machine.name} is as before: {remains(machine, before)}", 3)
+            eventually(lambda: not remains(machine, before),
+                       lambda: f"{machine.name} is as before: {remains(machine, before)}", 3)
 
 
 def remains(machine, before):

@@ -95,6 +95,7 @@ def knock(pair, mallory):
     return start
 
 
+@pytest.mark.alone
 def test_a_peer_connects_while_strangers_knock(pair, knock):
     """Initiations with a right mac1: cookies tell them from a's."""
     flood = knock(10, "good")
@@ -113,6 +114,7 @@ def test_a_peer_connects_while_strangers_knock(pair, knock):
     assert pair.a.pings("10.0.0.2", count=5, interval=0.05) == 5
 
 
+@pytest.mark.alone
 def test_a_flood_of_bad_mac1_is_counted_and_no_more(pair, knock):
     flood = knock(2, "bad")
     answered = pair.a.pings("10.0.0.2", count=20, interval=0.05, wait=1)

@@ -91,7 +91,7 @@ def test_altered_datagrams_are_dropped(path, how, reasons):
     def counted():
         now = pair.b.status()["drops"]
         return sum(now[r] - before[r] for r in reasons)
-    eventually(lambda: counted() >= sent, f"{sent} altered datagrams counted: {counted()}")
+    eventually(lambda: counted() >= sent, lambda: f"{sent} altered datagrams counted: {counted()}")
     assert pair.b.peer("machine-a")["rx_packets"] == received, "none is delivered"
     # The window did not move for a forgery: the true ones are still welcome.
     shim("set", "loss", 0)

@@ -57,7 +57,7 @@ def test_strange_datagrams_are_counted_and_never_answered(up, mallory, reason):
         now = up.b.status()["drops"]
         return {r: now[r] - before[r] for r in now if now[r] != before[r]}
     expected = {reason: len(STRANGE[reason])}
-    eventually(lambda: counted() == expected, f"counted {counted()}, not {expected}")
+    eventually(lambda: counted() == expected, lambda: f"counted {counted()}, not {expected}")
     assert up.b.daemon.running() and up.a.pings("10.0.0.2") == 1
 
 
@@ -120,6 +120,7 @@ time.sleep(0.1)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.both_engines
 def test_garbage_flood_does_not_break_the_tunnel(up, mallory):
     flood = mallory.spawn("/usr/bin/python3", LAB / "traffic.py", "flood", "192.0.2.4", PORT, 4)

@@ -74,7 +74,7 @@ def routed(net, outer, mtu, **keys):
 def mtu_is(machine, mtu, timeout=5.0):
     peer = {"machine-a": "machine-b", "machine-b": "machine-a"}[machine.name]
     eventually(lambda: machine.peer(peer)["mtu"] == mtu,
-               f"{machine.name} finds {mtu}, and not {machine.peer(peer)['mtu']}", timeout)
+               lambda: f"{machine.name} finds {mtu}, and not {machine.peer(peer)['mtu']}", timeout)
 
 
 def transfer(pair, receiver, inner, size=2_000_000):
@@ -258,7 +258,7 @@ def test_congestion_marks_go_through(net, outer, listen, inner):
     def received():
         seen = sink.out()
         pair.a.run(sys.executable, "-c", ECN_SOURCE, address, 9100)
-        eventually(lambda: "3 3" in sink.out()[len(seen):], f"the last one: {sink.out()}")
+        eventually(lambda: "3 3" in sink.out()[len(seen):], lambda: f"the last one: {sink.out()}")
         return sorted(sink.out()[len(seen):].splitlines())
 
     def mark(which):

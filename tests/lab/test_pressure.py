@@ -16,6 +16,8 @@ import pytest
 
 from net import BUILD, LAB, PORT, eventually
 
+pytestmark = pytest.mark.alone
+
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 17, 0x4206, 0x4207, 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)

@@ -72,7 +72,7 @@ def test_quick_start(two):
         stop_in_background(m)
         m.sh("rm -rf /var/lib/veld")
         eventually(lambda: m.snapshot() == before[m],
-                   f"{m.name} is as before: {set(m.snapshot()) ^ set(before[m])}")
+                   lambda: f"{m.name} is as before: {set(m.snapshot()) ^ set(before[m])}")
 
 
 def test_identity_that_is_named_but_missing_is_made_there(two):

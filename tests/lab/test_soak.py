@@ -16,6 +16,8 @@ import pytest
 
 from net import BUILD, PORT, ROOT
 
+pytestmark = pytest.mark.alone
+
 SECONDS = int(os.environ.get("VELD_SOAK_SECONDS", "0")) or 12
 REKEY_EVERY = 2
 RATE, SIZE = 2000, 600
@@ -27,7 +29,7 @@ LONGEST_GAP = 2.0
 # Writable memory, touched or not: nothing may be allocated but what the allocator itself keeps.
 # (AddressSanitizer keeps what is freed.) RSS grows besides as the buffers that were allocated at
 # the start are touched for the first time: 2.2 MB a worker each way at most.
-DATA_GROWTH_KB = 512 if "asan" not in BUILD.name else 1 << 20
+DATA_GROWTH_KB = 512 if BUILD.name != "build-fuzz" else 1 << 20
 RSS_GROWTH_KB = DATA_GROWTH_KB + 4 * 2200
 # What full load may drop: queues and buffers that were full at that moment.
 FULL = {"no_buffer", "udp_queue_full", "tun_queue_full"}

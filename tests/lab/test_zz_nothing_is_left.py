@@ -2,8 +2,12 @@
 import os
 import subprocess
 
+import pytest
+
 from conftest import host
 from net import ROOT, eventually
+
+pytestmark = pytest.mark.alone
 
 
 def machines():
@@ -15,8 +19,8 @@ def machines():
 
 
 def test_nothing_is_left_behind(request):
-    eventually(lambda: not machines(), f"machines are gone: {machines()}")
+    eventually(lambda: not machines(), lambda: f"machines are gone: {machines()}")
     before = request.config.host_before
     eventually(lambda: host() == before or not host() - before,
-               f"nothing new on the host: {sorted(host() - before)}")
+               lambda: f"nothing new on the host: {sorted(host() - before)}")
     assert not before - host(), "something of the host's is gone"
