@@ -15,7 +15,7 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev libssl-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
-packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures
+packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures python3-pytest-xdist
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool
     python3-grpcio python3-grpc-tools python3-nacl"
 # The last line: what Veld is measured beside.
@@ -128,10 +128,16 @@ install them with:  sudo $ROOT/tools/packages install $*"
     rm -f "$log"
 }
 
-# build_in DIR MESON_ARGUMENT...: configure when needed, and build.
+# build_in DIR MESON_ARGUMENT... [-- TARGET...]: configure when needed, and build.
 build_in() {
-    local dir=$1 log=$1/build.log
+    local dir=$1 log=$1/build.log targets=() arguments=()
     shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        arguments+=("$1")
+        shift
+    done
+    targets=("${@:2}")
+    set -- "${arguments[@]}"
     mkdir -p "$dir" 2>/dev/null || true
     [ -w "$dir" ] ||
         die "cannot write to $dir (built by root before?): remove it, or  sudo chown -R \$USER $dir"
@@ -140,7 +146,7 @@ build_in() {
     elif [ $# -gt 0 ]; then
         run_logged "$log" meson configure "$dir" "$@" || return 1
     fi
-    run_logged "$log" ninja -C "$dir" -j "$(cores)"
+    run_logged "$log" ninja -C "$dir" -j "$(cores)" "${targets[@]}"
 }
 
 # Under sudo, leave what was built to the person who asked for it.
