@@ -147,7 +147,8 @@ static int read_signals(const pb_event *e, struct veld_watch_event *out)
         if (s->from.len != sizeof to->from || s->sealed.len > sizeof to->sealed)
             continue;
         memcpy(to->from, s->from.data, sizeof to->from);
-        memcpy(to->sealed, s->sealed.data, s->sealed.len);
+        if (s->sealed.len > 0)
+            memcpy(to->sealed, s->sealed.data, s->sealed.len);
         to->len = s->sealed.len;
         out->n_signals++;
     }
