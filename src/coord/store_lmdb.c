@@ -250,13 +250,12 @@ static int lmdb_commit(struct veld_store *s, struct veld_diag *diag)
     forget_batch(l);
     if (rc == 0)
         return 0;
-    veld_fail(diag, VELD_E_IO, "cannot write the database %s: %s; %s", l->path,
-              mdb_strerror(rc),
-              rc == ENOSPC || rc == EDQUOT || rc == EFBIG
-                  ? "make room on its disk: what was acknowledged before is safe, and the rest "
-                    "is asked again by those who asked"
-                  : "see to the disk it is on");
-    serve_anew(l, &anew); /* if that fails too, the next commit tries it again */
+    veld_fail(diag, VELD_E_IO,
+              "cannot write the database %s: %s; make room on its disk, or mend it. What was "
+              "acknowledged before is safe",
+              l->path,
+              mdb_strerror(rc)); /* a disk that fills up within a write is EIO, to LMDB */
+    serve_anew(l, &anew);        /* if that fails too, the next commit tries it again */
     return VELD_E_IO;
 }
 

@@ -14,6 +14,7 @@
 #include "coord/store.h"
 
 #include <glib.h>
+#include <stdbool.h>
 
 struct test_store {
     struct veld_store store;
