@@ -370,6 +370,7 @@ static inline enum veld_coord_code coord_watch(struct coord_rig *r, struct coord
     coord_sign(r, &c, m->id->seed, "Watch", &q);
     if (!w->known)
         w->known = coord_known_table();
+    veld_blob_clear(&r->reply);
     w->synced = false;
     w->end = (struct veld_coord_status){0};
     w->ready = 0;

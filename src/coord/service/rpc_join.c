@@ -72,14 +72,19 @@ static bool there_is_room(struct veld_coord_call *c, const uint8_t from[VELD_ADD
     return false;
 }
 
-/* Is `r` a newer wish of the same device than the one on file? */
-static bool replaces(const struct veld_join *j, const struct veld_join_request *r)
+/* Is `r` a newer wish of the same device than the one on file, and not yet granted? */
+static bool replaces(const struct veld_coord_call *c, const struct veld_join *j,
+                     const struct veld_join_request *r)
 {
     struct veld_join_request old;
+    struct veld_membership granted;
     if (veld_join_request_read(j->request, j->request_len, &old) < 0 ||
         r->created_s <= old.created_s)
         return false;
-    return j->state != VELD_JOIN_IS_APPROVED || strcmp(old.name, r->name) != 0;
+    return j->state != VELD_JOIN_IS_APPROVED ||
+           veld_membership_read(j->chain, j->chain_len, c->net->id, c->net->revocations,
+                                veld_call_now_s(c), &granted) < 0 ||
+           strcmp(granted.name, r->name) != 0;
 }
 
 static void file(struct veld_coord_call *c, const struct veld_join_request *r,
@@ -129,7 +134,7 @@ static void request_join(struct veld_coord_call *c, const struct veld_join_reque
         return;
     }
     const struct veld_join *j = veld_join_of(c->net, c->caller);
-    if (j && !is_old(j, veld_call_now_s(c)) && !replaces(j, r))
+    if (j && !is_old(j, veld_call_now_s(c)) && !replaces(c, j, r))
         tell_state(c, j->state, j->chain, j->chain_len);
     else
         file(c, r, request);
