@@ -110,12 +110,19 @@ static inline void coord_dump_net(GString *out, gpointer value)
 {
     const struct veld_net *n = value;
     struct veld_blob list = veld_revocations_bytes(n->revocations);
+    /* As whoever starts next sees it: its own gap will take the oldest one's place. */
+    size_t gaps_from = n->n_gaps > VELD_GAPS_MAX ? n->n_gaps - VELD_GAPS_MAX : 0;
+    uint64_t horizon =
+        gaps_from ? VELD_MAX(n->horizon, n->gaps[gaps_from - 1].before) : n->horizon;
     g_string_append_printf(
         out, "network %s rev=%" PRIu64 " horizon=%" PRIu64 " put=%" PRIu64 " members=%u,%u,%u ",
-        n->descriptor.name, n->revision, n->horizon, n->put_s, g_hash_table_size(n->members),
+        n->descriptor.name, n->revision, horizon, n->put_s, g_hash_table_size(n->members),
         g_hash_table_size(n->by_name), g_hash_table_size(n->by_ipv4));
     coord_dump_hex(out, n->signed_descriptor.p, n->signed_descriptor.len);
     coord_dump_hex(out, list.p, list.len);
+    for (size_t i = gaps_from; i < n->n_gaps; i++)
+        g_string_append_printf(out, " gap=%" PRIu64 "-%" PRIu64, n->gaps[i].after,
+                               n->gaps[i].before);
     g_string_append(out, "\n");
     for (size_t i = 0; i < n->changed.n; i++)
         if (n->changed.at[i].what)

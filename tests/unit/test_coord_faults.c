@@ -262,7 +262,7 @@ static int by_text(const void *a, const void *b)
 /* Without revisions, times and the order they make, which a second try changes. */
 static char *without_times(char *dump)
 {
-    GRegex *times = g_regex_new("(rev|horizon|seen|filed)=[0-9]+", 0, 0, NULL);
+    GRegex *times = g_regex_new("(rev|horizon|seen|filed|gap)=[0-9-]+", 0, 0, NULL);
     char *text = g_regex_replace(times, dump, -1, 0, "", 0, NULL);
     char **lines = g_strsplit(text, "\n", -1);
     qsort(lines, g_strv_length(lines), sizeof *lines, by_text);

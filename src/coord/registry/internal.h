@@ -19,6 +19,8 @@ void veld_net_unlink(struct veld_net *net);
 /* A revision for a change now. `moved_from`: the revision before of what changed; UINT64_MAX: it is new. */
 uint64_t veld_net_next_revision(struct veld_net *net, uint64_t moved_from,
                                 const struct veld_now *now);
+/* Undone: back to `revision`, which was the one before. */
+void veld_net_take_back_revision(struct veld_net *net, uint64_t revision);
 
 /* In a table that is made when something is in it. */
 void *veld_table_find(GHashTable *table, const void *key);

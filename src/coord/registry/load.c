@@ -76,18 +76,36 @@ static int not_empty(void *ctx, const uint8_t *key, size_t key_len, const uint8_
 
 /* ---- what belongs to a network ---- */
 
+/* One of the oldest gaps gives way to the one that this run will make. */
+static bool take_gaps(struct veld_net *net, const Veld__Coord__Inside__StoredHead *v)
+{
+    if (v->n_gaps > VELD_GAPS_MAX + 1)
+        return false;
+    size_t from = v->n_gaps > VELD_GAPS_MAX ? v->n_gaps - VELD_GAPS_MAX : 0;
+    if (from > 0)
+        net->horizon = VELD_MAX(net->horizon, v->gaps[from - 1]->before);
+    for (size_t i = from; i < v->n_gaps; i++)
+        net->gaps[net->n_gaps++] =
+            (struct veld_gap){.after = v->gaps[i]->after, .before = v->gaps[i]->before};
+    return true;
+}
+
 static int load_head(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,
                      size_t value_len)
 {
     struct loading *l = ctx;
+    struct veld_net *net = l->net;
     Veld__Coord__Inside__StoredHead *v =
         veld__coord__inside__stored_head__unpack(NULL, value_len, value);
-    if (!v)
-        return damaged(l, "a network's head");
-    l->net->revision = l->net->told = v->revision;
-    l->net->horizon = v->horizon;
+    bool ok = v != NULL;
+    if (ok) {
+        net->revision = net->told = v->revision;
+        net->horizon = v->horizon;
+        net->is_quiet = true;
+        ok = take_gaps(net, v);
+    }
     veld__coord__inside__stored_head__free_unpacked(v, NULL);
-    return 0;
+    return ok ? 0 : damaged(l, "a network's head");
 }
 
 static int load_revocations(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *value,

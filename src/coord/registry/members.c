@@ -200,7 +200,7 @@ static void undo(void *what)
     }
     if (c->before != c->after)
         g_free(c->after);
-    net->revision = c->net_revision;
+    veld_net_take_back_revision(net, c->net_revision);
     m->facts = c->before;
     m->online = c->was_online;
     m->last_seen_s = c->last_seen_s;

@@ -70,8 +70,16 @@ void veld_persist_network(struct veld_batch *b, const struct veld_net *net)
 void veld_persist_head(struct veld_batch *b, const struct veld_net *net)
 {
     Veld__Coord__Inside__StoredHead v = VELD__COORD__INSIDE__STORED_HEAD__INIT;
+    Veld__Coord__Inside__StoredGap room[VELD_GAPS_MAX + 1], *list[VELD_GAPS_MAX + 1];
     v.revision = net->revision;
     v.horizon = net->horizon;
+    v.n_gaps = net->n_gaps;
+    v.gaps = list;
+    for (size_t i = 0; i < net->n_gaps; i++) {
+        veld__coord__inside__stored_gap__init(list[i] = &room[i]);
+        room[i].after = net->gaps[i].after;
+        room[i].before = net->gaps[i].before;
+    }
     put_one(b, 'h', net, NULL, 0, &v.base);
 }
 

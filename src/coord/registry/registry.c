@@ -108,10 +108,31 @@ static void mark_changed(struct veld_net *net)
 uint64_t veld_net_next_revision(struct veld_net *net, uint64_t moved_from,
                                 const struct veld_now *now)
 {
-    net->revision = VELD_MAX(net->revision + 1, now->wall_ns / VELD_NS_PER_US);
+    uint64_t before = net->revision;
+    net->revision = VELD_MAX(before + 1, now->wall_ns / VELD_NS_PER_US);
+    if (net->is_quiet)
+        net->gaps[net->n_gaps++] = (struct veld_gap){.after = before, .before = net->revision};
+    net->is_quiet = false;
     net->moved_from = VELD_MIN(net->moved_from, moved_from);
     mark_changed(net);
     return net->revision;
+}
+
+void veld_net_take_back_revision(struct veld_net *net, uint64_t revision)
+{
+    net->revision = revision;
+    if (net->n_gaps == 0 || net->gaps[net->n_gaps - 1].after != revision)
+        return;
+    net->n_gaps--; /* the first change of this run */
+    net->is_quiet = true;
+}
+
+bool veld_net_has_told(const struct veld_net *net, uint64_t revision)
+{
+    for (size_t i = 0; i < net->n_gaps; i++)
+        if (revision > net->gaps[i].after && revision < net->gaps[i].before)
+            return false;
+    return revision >= net->horizon && revision <= net->revision;
 }
 
 struct veld_net *veld_net_by_id(const struct veld_registry *r, const uint8_t id[32])

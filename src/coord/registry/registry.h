@@ -93,6 +93,16 @@ struct veld_join {
     uint8_t bytes[];
 };
 
+/*
+ * Between the last revision of one run of the server and the first of the next there
+ * is none. Somebody who was told one of there was told it by a server whose
+ * database was since replaced by an older copy, and has to begin anew.
+ */
+#define VELD_GAPS_MAX 8 /* remembered; older ones raise the horizon */
+struct veld_gap {
+    uint64_t after, before; /* both are revisions that were */
+};
+
 struct veld_net {
     uint8_t id[VELD_NETWORK_ID_SIZE]; /* first */
     struct veld_registry *registry;
@@ -100,6 +110,9 @@ struct veld_net {
     struct veld_blob signed_descriptor;
     uint64_t put_s; /* when this database first had it */
     uint64_t revision, horizon;
+    struct veld_gap gaps[VELD_GAPS_MAX + 1]; /* in order */
+    size_t n_gaps;
+    bool is_quiet;                        /* nothing changed yet since the server started */
     struct veld_revocations *revocations; /* NULL: none */
     GHashTable *members, *by_name, *by_ipv4;
     struct veld_changes changed; /* struct veld_member */
@@ -139,6 +152,8 @@ VELD_MUST_USE int veld_registry_commit(struct veld_registry *r,
 /* ---- Networks ---- */
 
 struct veld_net *veld_net_by_id(const struct veld_registry *r, const uint8_t id[32]);
+/* May somebody have been told all up to `revision`, and of nothing else, by this network as it is? */
+bool veld_net_has_told(const struct veld_net *net, uint64_t revision);
 struct veld_net *veld_net_by_name(const struct veld_registry *r, const char *name);
 /* `network` as read from the Signed `p`, whose id and name are free. */
 struct veld_net *veld_net_add(struct veld_registry *r, const struct veld_network *network,

@@ -39,8 +39,9 @@ static bool lay_next(struct veld_page *p, const struct walk *w, bool is_removal,
     size_t size;
     if (is_removal) {
         const struct veld_removal *r = w->net->removed.at[w->removed].what;
-        if (what == VELD_PAGE_MEMBERS || veld_member_by_key(w->net, r->p))
-            return true; /* it came back: its member follows, or is there */
+        const struct veld_member *back = veld_member_by_key(w->net, r->p);
+        if (what == VELD_PAGE_MEMBERS || (back && back->facts->peer_len != 0))
+            return true; /* it came back, which is what is told */
         size = sizeof r->p + ITEM_BYTES;
         if (*bytes + size > VELD_PAGE_BYTES)
             return false;

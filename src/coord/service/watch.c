@@ -358,12 +358,15 @@ static struct veld_shared_bytes *next_list(struct veld_watcher *w)
         .bytes;
 }
 
-/* Was it told of something that is not remembered any more, or of another server's revisions? */
+/*
+ * Is what it knows nothing that this network's changes lead on from? During a reset it
+ * knows nothing that was removed before that began.
+ */
 static bool must_reset(const struct veld_watcher *w)
 {
-    const struct veld_net *net = w->net;
-    uint64_t knows = w->is_resetting ? VELD_MAX(w->revision, w->reset_at) : w->revision;
-    return w->revision > net->revision || knows < net->horizon;
+    if (w->is_resetting && w->net->horizon <= w->reset_at)
+        return false;
+    return !veld_net_has_told(w->net, w->revision);
 }
 
 static struct veld_shared_bytes *next_changes(struct veld_watcher *w)
