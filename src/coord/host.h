@@ -55,7 +55,7 @@ struct veld_coord_host {
                           const struct veld_prefix *route);
     /* It was done, durably. */
     void (*audit)(void *ctx, const struct veld_coord_deed *deed);
-    /* The server starts and stops. */
+    /* The server starts, its registry read; and stops. What `start` returns that is not 0 ends it. */
     int (*start)(void *ctx, struct veld_diag *diag);
     void (*stop)(void *ctx);
 };

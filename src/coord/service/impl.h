@@ -25,6 +25,7 @@ struct veld_events;
 struct veld_service {
     struct veld_service_config cfg;
     struct veld_registry *registry;
+    bool is_started; /* the host was told */
     struct veld_nonces *nonces;
     struct veld_rates *calls_by_address, *calls_by_key, *networks_by_address, *joins_by_address;
     struct veld_now now; /* as told last */

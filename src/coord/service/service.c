@@ -50,6 +50,9 @@ int veld_service_open(struct veld_service **out, const struct veld_service_confi
     s->joins_by_address = veld_rates_new(l->joins_per_address, seed);
     s->events = veld_events_new();
     int rc = veld_registry_open(&s->registry, cfg->store, diag);
+    if (rc == 0)
+        rc = cfg->host->start(cfg->host->ctx, diag);
+    s->is_started = rc == 0;
     if (rc < 0) {
         veld_service_close(s);
         return rc;
@@ -71,6 +74,8 @@ void veld_service_close(struct veld_service *s)
         return;
     if (s->registry)
         veld_watch_stop(s);
+    if (s->is_started)
+        s->cfg.host->stop(s->cfg.host->ctx);
     veld_registry_close(s->registry);
     veld_events_free(s->events);
     veld_rates_free(s->calls_by_address);
