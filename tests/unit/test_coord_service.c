@@ -121,7 +121,7 @@ Test(coord_service, who_may_call)
         {"ListJoins", ADMIN | OWNER},
         {"AnswerJoin", ADMIN | OWNER},
         {"Leave", MEMBER | ADMIN},
-        {"ListPeers", MEMBER | ADMIN},
+        {"ListPeers", MEMBER | ADMIN | OWNER},
         {"SendSignal", MEMBER | ADMIN},
         {"PublishRevocations", MEMBER | ADMIN | OWNER},
         {"GetRevocations", STRANGER | MEMBER | ADMIN | OWNER},
