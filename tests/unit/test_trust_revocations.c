@@ -506,6 +506,10 @@ STEP(keeps_one_more, l->list.n_kept = 3)
 STEP(keeps_another, l->list.kept[1][0]++)
 STEP(keeps_another_instead, l->list.kept[0][0] -= 5)
 STEP(base_drops_one, l->base.n = 1)
+/* Of two lists that the owner signed for one epoch: what was its own is an admin's. */
+STEP(base_hands_one_to_an_admin, l->base.n = 1; memcpy(l->list.key[2], l->list.key[1], 32);
+     memcpy(l->list.key[1], l->list.key[0], 32); memcpy(l->list.key[0], l->base.key[1], 32);
+     l->list.n = 3; l->list.n_kept = 0)
 STEP(base_has_one_more, l->base.n = 3)
 STEP(on_the_next_base, l->base.epoch++; l->list.owner_epoch++; l->list.epoch = 1;
      l->list.n = l->list.n_kept = 0)
@@ -531,6 +535,7 @@ Test(trust_revocations, by_an_admin_hold_all_of_the_list_before)
         F(BOTH, one_more, 0),
         F(BOTH, one_less, VELD_E_PERM),
         F(BOTH, base_drops_one, VELD_E_PERM),
+        F(BOTH, base_hands_one_to_an_admin, VELD_E_PERM),
         F(BOTH, base_has_one_more, 0),
         F(BOTH, on_the_next_base, 0),
         F(BOTH, without_a_base, VELD_E_REPLAY),
