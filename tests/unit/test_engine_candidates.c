@@ -235,6 +235,25 @@ Test(engine_candidates, who_answers_and_is_reached_nowhere_is_given_up)
     pair_free(&p);
 }
 
+Test(engine_candidates, who_says_goodbye_while_it_is_sought_leaves_nobody_waiting)
+{
+    struct pair p;
+    for (int ours = 0; ours < 2; ours++) {
+        seek_init(&p, 3);
+        struct made m = answered_from(&p, &p.b.address);
+        if (ours)
+            on_peer(&p, &p.a, VELD_EV_GOODBYE);
+        else
+            say(&p, &p.a, m.initiator_index, &p.b.address,
+                &(struct veld_message){.type = VELD_MSG_GOODBYE});
+        cr_assert_eq(must(&p.a, VELD_ACT_RETIRE).index, m.initiator_index);
+        cr_assert_not_null(action(&p.a, VELD_ACT_GAVE_UP));
+        on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+        cr_assert_eq(actions_of(&p.a, VELD_ACT_SEND), 4);
+        pair_free(&p);
+    }
+}
+
 Test(engine_candidates, what_was_in_use_is_in_use_again_when_nothing_better_is_found)
 {
     struct pair p;

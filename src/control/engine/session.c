@@ -24,9 +24,13 @@ static void retire(struct veld_step *s, const struct veld_engine_peer *p,
         return;
     veld_step_act(s, VELD_ACT_RETIRE, p->id)->index = slot->local_index;
     veld_index_table_release(s->e->indices, slot->local_index);
-    if (slot == &p->link->current)
-        p->link->seeking = false;
+    bool was_sought = slot == &p->link->current && p->link->seeking;
     *slot = (struct veld_engine_session){0};
+    if (!was_sought)
+        return;
+    p->link->seeking = false;
+    if (!p->link->attempting) /* whoever waits for its use waits for nothing */
+        veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
 }
 
 bool veld_session_is_made(const struct veld_engine_peer *p)
@@ -132,14 +136,15 @@ void veld_session_found(struct veld_step *s, struct veld_engine_peer *p)
 static void lose(struct veld_step *s, struct veld_engine_peer *p)
 {
     const struct veld_engine_session before = p->link->previous;
-    retire(s, p, &p->link->current);
+    bool had_one = veld_slot_used(&before) && p->endpoint_proved_ns;
     veld_attempt_end(s->e, p);
-    if (veld_slot_used(&before) && p->endpoint_proved_ns) {
+    p->link->seeking = !had_one; /* nobody waits when there was one */
+    retire(s, p, &p->link->current);
+    if (had_one) {
         p->link->previous = (struct veld_engine_session){0};
         use(s, p, &before);
         return;
     }
-    veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
     p->offline = true;
     if (p->keepalive_s)
         p->link->handshake_at_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
