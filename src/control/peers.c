@@ -204,6 +204,17 @@ int veld_control_peer_send(struct veld_control *c, uint32_t id, const struct vel
 
 /* ---- To look at ---- */
 
+uint32_t veld_control_peers_max(const struct veld_control *c)
+{
+    return c->peers.max;
+}
+
+size_t veld_control_peers_live(const struct veld_control *c, const uint32_t **ids)
+{
+    *ids = c->peers.live;
+    return c->peers.n_live;
+}
+
 const struct veld_config_peer *veld_control_peer_about(const struct veld_control *c,
                                                        uint32_t id)
 {

@@ -84,6 +84,10 @@ VELD_MUST_USE int veld_control_peer_call(struct veld_control *c, uint32_t id);
 VELD_MUST_USE int veld_control_peer_send(struct veld_control *c, uint32_t id,
                                          const struct veld_message *m);
 
+/* All ids are below this one. */
+uint32_t veld_control_peers_max(const struct veld_control *c);
+/* Ids of the peers that have sessions, in no order; control's, good until anything else is called. */
+size_t veld_control_peers_live(const struct veld_control *c, const uint32_t **ids);
 /* NULL when there is none. Control's; good until the next change of this peer. */
 const struct veld_config_peer *veld_control_peer_about(const struct veld_control *c,
                                                        uint32_t id);

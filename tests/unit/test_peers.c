@@ -358,6 +358,10 @@ Test(peers, one_that_comes_is_talked_to_and_one_that_goes_is_not)
     cr_assert_eq(told.epoch, 42);
     cr_assert_str_eq(state_text(), "active");
     cr_assert_eq(veld_control_peer_send(c, id, &m), 0);
+    const uint32_t *live;
+    cr_assert_eq(veld_control_peers_live(c, &live), 1);
+    cr_assert_eq(live[0], id);
+    cr_assert_gt(veld_control_peers_max(c), MANY);
 
     struct veld_control_peer_spec spec = spec_b();
     uint32_t again;
