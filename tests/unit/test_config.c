@@ -343,6 +343,73 @@ Test(config, every_mistake_names_its_line_and_key)
     }
 }
 
+Test(config, a_network_of_a_coord_server)
+{
+    struct veld_config *c = good("mtu = 1400\n[coord]\nnetwork = \"MyNet\"\n");
+    cr_assert_str_eq(c->network, "mynet");
+    cr_assert_eq(c->given, VELD_CONFIG_MTU);
+    cr_assert_eq(c->n_addrs, 0);
+    veld_config_free(c);
+    c = good("listen_addr = \":1\"\ninterface = \"v1\"\nroutes = [\"10.5.0.0/16\"]\n"
+             "accept_routes = false\n[coord]\nnetwork = \"n\"\n");
+    cr_assert_eq(c->given, VELD_CONFIG_LISTEN | VELD_CONFIG_INTERFACE | VELD_CONFIG_ROUTES |
+                               VELD_CONFIG_ACCEPT_ROUTES);
+    veld_config_free(c);
+    c = good("vpn_ip = \"10.0.0.1/24\"\n");
+    cr_assert_str_eq(c->network, "");
+    veld_config_free(c);
+}
+
+Test(config, what_does_not_go_with_a_network)
+{
+    static const struct {
+        const char *text, *key;
+        unsigned line;
+    } cases[] = {
+        {"vpn_ip = \"10.0.0.1/24\"\n[coord]\nnetwork = \"n\"\n", "vpn_ip", 1},
+        {"\nname = \"me\"\n[coord]\nnetwork = \"n\"\n", "name", 2},
+        {"keepalive = 25\n[coord]\nnetwork = \"n\"\n", "keepalive", 1},
+        {"[coord]\nnetwork = \"n\"\n" PEER, "peers", 3},
+        {"[coord]\n", "coord.network", 1},
+        {"[coord]\nnetwork = \"no_label\"\n", "coord.network", 2},
+        {"[coord]\nnetwork = 5\n", "coord.network", 2},
+        {"[coord]\nserver = \"x\"\n", "server", 2},
+        {"coord = 5\n", "coord", 1},
+        {"network = \"n\"\n", "network", 1},
+    };
+    for (size_t i = 0; i < VELD_ARRAY_LEN(cases); i++) {
+        struct veld_config *c = NULL;
+        struct veld_diag diag;
+        char want[64];
+        snprintf(want, sizeof want, "c.toml:%u: %s: ", cases[i].line, cases[i].key);
+        cr_expect_eq(parse(cases[i].text, &c, &diag), VELD_E_CONFIG, "case %zu", i);
+        cr_expect_not_null(strstr(diag.text, want), "case %zu: %s", i, diag.text);
+        cr_expect_null(c);
+    }
+    char many[2048] = "routes = [";
+    for (int i = 0; i < 33; i++)
+        snprintf(many + strlen(many), 32, "\"10.5.%d.0/24\",", i);
+    strcat(many, "]\n[coord]\nnetwork = \"n\"\n");
+    struct veld_config *c = NULL;
+    struct veld_diag diag;
+    cr_assert_eq(parse(many, &c, &diag), VELD_E_CONFIG);
+    cr_assert_not_null(strstr(diag.text, "at most 32"), "%s", diag.text);
+}
+
+Test(config, a_network_without_a_file)
+{
+    struct veld_config *c = NULL;
+    struct veld_diag diag;
+    cr_assert_eq(veld_config_for_network("mynet", &c, &diag), 0);
+    cr_assert_str_eq(c->network, "mynet");
+    cr_assert_str_eq(c->path, "network mynet");
+    cr_assert_eq(c->given, 0);
+    cr_assert_eq(c->mtu, 1420);
+    veld_config_free(c);
+    cr_assert_eq(veld_config_for_network("../x", &c, &diag), VELD_E_CONFIG);
+    cr_assert_eq(veld_config_for_network("", &c, &diag), VELD_E_CONFIG);
+}
+
 Test(config, syntax_errors_have_line_and_column)
 {
     static const struct {
@@ -449,6 +516,11 @@ Test(config_file, secret_is_read_beside_the_config_and_must_be_private)
     cr_assert_str_eq(c->identity_path, identity);
     cr_assert_str_eq(c->path, config);
     veld_config_free(c);
+    write_file(config, "network_secret_file = \"secret\"\n[coord]\nnetwork = \"n\"\n", 0644);
+    cr_assert_eq(veld_config_load(config, &c, &diag), VELD_E_CONFIG);
+    cr_assert_not_null(strstr(diag.text, "c.toml:1: network_secret_file: does not go"), "%s",
+                       diag.text);
+    write_file(config, OWN "network_secret_file = \"secret\"\nidentity = \"id\"\n", 0644);
 
     static const mode_t open_modes[] = {0640, 0604, 0620, 0602};
     for (size_t i = 0; i < VELD_ARRAY_LEN(open_modes); i++) {

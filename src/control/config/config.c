@@ -4,6 +4,7 @@
 #include "base/label.h"
 #include "control/config/config_read.h"
 #include "crypto/primitives.h"
+#include "trust/trust.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +32,8 @@ static int read_config(struct veld_config_reader *r, const struct veld_toml *roo
     int rc = veld_config_keys(r, root);
     if (rc < 0)
         return rc;
+    if (r->config->network[0])
+        return veld_config_check_network(r);
     if (r->config->n_addrs == 0)
         return veld_config_fail(r, 1, "vpn_ip",
                                 "missing; give this machine's address inside the tunnel at the "
@@ -52,6 +55,30 @@ static int fail_syntax(const char *path, const struct veld_toml_error *e, int rc
                          e->line, e->text);
     return veld_fail(diag, VELD_E_CONFIG, "%s:%u:%u: not valid TOML: %s" SEE_EXAMPLE, path,
                      e->line, e->column, e->text);
+}
+
+int veld_config_for_network(const char *network, struct veld_config **out,
+                            struct veld_diag *diag)
+{
+    if (!veld_label_is_valid(network))
+        return veld_fail(diag, VELD_E_CONFIG,
+                         "\"%s\" cannot name a network; use 1 to 63 of a-z, 0-9 and '-'",
+                         veld_config_quote(network).text);
+    struct veld_config *c = calloc(1, sizeof *c);
+    size_t size = sizeof "network " + strlen(network);
+    if (c) {
+        set_defaults(c);
+        c->aead = strdup("auto");
+        c->path = malloc(size);
+    }
+    if (!c || !c->aead || !c->path) {
+        veld_config_free(c);
+        return veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    }
+    snprintf(c->path, size, "network %s", network);
+    strcpy(c->network, network);
+    *out = c;
+    return 0;
 }
 
 int veld_config_parse(const char *path, const char *text, size_t len, struct veld_config **out,

@@ -53,11 +53,26 @@ struct veld_config_peer {
     unsigned line;     /* of its [[peers]] */
 };
 
+/* What the file says itself of that which a network's settings say too (profile/settings.h). */
+enum veld_config_given {
+    VELD_CONFIG_LISTEN = 1,
+    VELD_CONFIG_INTERFACE = 2,
+    VELD_CONFIG_MTU = 4,
+    VELD_CONFIG_ROUTES = 8,
+    VELD_CONFIG_ACCEPT_ROUTES = 16,
+};
+
+/*
+ * With [coord] the network's members are the peers, and its lease is this machine's
+ * address: name, addrs and what is not `given` are then filled in by control/mesh.
+ */
 struct veld_config {
     char *path;
-    struct veld_endpoint listen;  /* default [::]:51820 */
-    char interface[IF_NAMESIZE];  /* default veld0 */
-    char name[VELD_NAME_MAX + 1]; /* default: host name, made a label */
+    char network[VELD_NAME_MAX + 1]; /* of [coord]; empty: peers are those of the file */
+    unsigned given;                  /* enum veld_config_given, or-ed */
+    struct veld_endpoint listen;     /* default [::]:51820 */
+    char interface[IF_NAMESIZE];     /* default veld0 */
+    char name[VELD_NAME_MAX + 1];    /* default: host name, made a label */
     struct veld_prefix
         addrs[VELD_CONFIG_ADDRS_MAX]; /* vpn_ip with its network's length; host bits kept */
     size_t n_addrs;
@@ -82,6 +97,9 @@ VELD_MUST_USE int veld_config_load(const char *path, struct veld_config **out,
 /* The same from memory; `path` is used in messages and to resolve relative file names. For tests and fuzzing. */
 VELD_MUST_USE int veld_config_parse(const char *path, const char *text, size_t len,
                                     struct veld_config **out, struct veld_diag *diag);
+/* That of a network and nothing else, as without a file: `veld-daemon --network NAME`. */
+VELD_MUST_USE int veld_config_for_network(const char *network, struct veld_config **out,
+                                          struct veld_diag *diag);
 void veld_config_free(struct veld_config *c); /* wipes the psk; NULL is allowed */
 
 #endif

@@ -1,6 +1,8 @@
 #include "control/config/config_read.h"
 
+#include "base/bytes.h"
 #include "crypto/primitives.h"
+#include "trust/trust.h"
 
 #include <glib.h>
 #include <stdlib.h>
@@ -267,4 +269,31 @@ int veld_config_check(struct veld_config_reader *r)
     if (rc == 0)
         rc = check_prefixes(r);
     return rc;
+}
+
+/* ---- With [coord] ---- */
+
+int veld_config_check_network(struct veld_config_reader *r)
+{
+    const struct {
+        const struct veld_toml *value;
+        const char *key, *why;
+    } beside[] = {
+        {r->own.vpn_ip, "vpn_ip", "this machine's address is the one that the network leases"},
+        {r->own.peers, "peers", "the network's members are the peers"},
+        {r->own.secret, "network_secret_file", "the network's memberships take its place"},
+        {r->own.name, "name", "this machine's name is the one in its membership"},
+        {r->own.keepalive, "keepalive", "it is for peers of the file, and there are none"},
+    };
+    for (size_t i = 0; i < VELD_ARRAY_LEN(beside); i++) {
+        if (beside[i].value)
+            return veld_config_fail(
+                r, beside[i].value->line, beside[i].key,
+                "does not go together with [coord]: %s; remove it, or [coord]", beside[i].why);
+    }
+    if (r->config->n_routes > VELD_MEMBER_ROUTES_MAX)
+        return veld_config_fail(r, r->own.routes->line, "routes",
+                                "%zu routes are too many; a member offers at most %d",
+                                r->config->n_routes, VELD_MEMBER_ROUTES_MAX);
+    return 0;
 }

@@ -33,6 +33,7 @@ struct table {
 static int read_listen(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
 {
     r->own.endpoint = v;
+    r->config->given |= VELD_CONFIG_LISTEN;
     return veld_config_listen(r, key, v, &r->config->listen);
 }
 
@@ -54,12 +55,14 @@ static int read_own_routes(struct veld_config_reader *r, const char *key,
                            const struct veld_toml *v)
 {
     r->own.routes = v;
+    r->config->given |= VELD_CONFIG_ROUTES;
     return veld_config_routes(r, key, v, &r->config->routes, &r->config->n_routes);
 }
 
 static int read_accept_routes(struct veld_config_reader *r, const char *key,
                               const struct veld_toml *v)
 {
+    r->config->given |= VELD_CONFIG_ACCEPT_ROUTES;
     return veld_config_bool(r, key, v, &r->config->accept_routes);
 }
 
@@ -72,6 +75,7 @@ static int read_identity(struct veld_config_reader *r, const char *key,
 static int read_secret_file(struct veld_config_reader *r, const char *key,
                             const struct veld_toml *v)
 {
+    r->own.secret = v;
     int rc = veld_config_secret(r, key, v, r->config->psk);
     r->config->has_psk = rc == 0;
     return rc;
@@ -79,6 +83,7 @@ static int read_secret_file(struct veld_config_reader *r, const char *key,
 
 static int read_mtu(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
 {
+    r->config->given |= VELD_CONFIG_MTU;
     return veld_config_number(r, key, v, VELD_MTU_MIN, VELD_MTU_MAX, &r->config->mtu);
 }
 
@@ -92,6 +97,7 @@ static int read_keepalive(struct veld_config_reader *r, const char *key,
                           const struct veld_toml *v)
 {
     unsigned seconds;
+    r->own.keepalive = v;
     int rc = veld_config_number(r, key, v, 0, UINT16_MAX, &seconds);
     if (rc == 0)
         r->keepalive_s = (uint16_t)seconds;
@@ -101,6 +107,7 @@ static int read_keepalive(struct veld_config_reader *r, const char *key,
 static int read_interface(struct veld_config_reader *r, const char *key,
                           const struct veld_toml *v)
 {
+    r->config->given |= VELD_CONFIG_INTERFACE;
     const char *text;
     int rc = veld_config_string(r, key, v, &text);
     if (rc < 0)
@@ -146,7 +153,7 @@ static int read_engine(struct veld_config_reader *r, const char *key, const stru
                             veld_config_quote(text).text);
 }
 
-static read_fn read_dns, read_peers;
+static read_fn read_dns, read_coord, read_peers;
 
 static const struct key top_keys[] = {
     {"listen_addr", "listen_addr", read_listen},
@@ -163,6 +170,7 @@ static const struct key top_keys[] = {
     {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
     {"dns", "dns", read_dns},
+    {"coord", "coord", read_coord},
     {"peers", "peers", read_peers},
 };
 
@@ -193,6 +201,17 @@ static int read_dns_mode(struct veld_config_reader *r, const char *key,
 }
 
 static const struct key dns_keys[] = {{"mode", "dns.mode", read_dns_mode}};
+
+/* ---- [coord] ---- */
+
+static int read_network(struct veld_config_reader *r, const char *key,
+                        const struct veld_toml *v)
+{
+    r->own.network = v;
+    return veld_config_name(r, key, v, r->config->network);
+}
+
+static const struct key coord_keys[] = {{"network", "coord.network", read_network}};
 
 /* ---- [[peers]] ---- */
 
@@ -274,6 +293,7 @@ static const struct key peer_keys[] = {
 static const struct table top_table = {"the top of the file", top_keys,
                                        VELD_ARRAY_LEN(top_keys)};
 static const struct table dns_table = {"[dns]", dns_keys, VELD_ARRAY_LEN(dns_keys)};
+static const struct table coord_table = {"[coord]", coord_keys, VELD_ARRAY_LEN(coord_keys)};
 static const struct table peer_table = {"[[peers]]", peer_keys, VELD_ARRAY_LEN(peer_keys)};
 
 static const struct key *find_key(const struct table *t, const char *name)
@@ -289,7 +309,8 @@ static const struct key *find_key(const struct table *t, const char *name)
 static int fail_unknown(struct veld_config_reader *r, const struct table *t,
                         const struct veld_toml *v)
 {
-    static const struct table *const tables[] = {&top_table, &dns_table, &peer_table};
+    static const struct table *const tables[] = {&top_table, &dns_table, &coord_table,
+                                                 &peer_table};
     struct veld_config_quote key = veld_config_quote(v->key);
     const char *names[KEYS_MAX];
     for (size_t i = 0; i < t->n; i++)
@@ -335,6 +356,19 @@ static int read_dns(struct veld_config_reader *r, const char *key, const struct 
     return read_table(r, &dns_table, v);
 }
 
+static int read_coord(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    if (v->type != VELD_TOML_TABLE)
+        return veld_config_wrong_type(r, key, v, "a table: [coord], then network = \"mynet\"");
+    int rc = read_table(r, &coord_table, v);
+    if (rc == 0 && !r->own.network)
+        return veld_config_fail(
+            r, v->line, "coord.network",
+            "missing in [coord]; name the network that this machine joined, "
+            "as in network = \"mynet\"");
+    return rc;
+}
+
 static int read_peer(struct veld_config_reader *r, const struct veld_toml *table)
 {
     r->source->table = table;
@@ -359,6 +393,7 @@ static int read_peers(struct veld_config_reader *r, const char *key, const struc
         return veld_config_wrong_type(r, key, v, "an array of tables: write [[peers]]");
     if (v->n == 0)
         return 0;
+    r->own.peers = v;
     if (v->n > VELD_PEERS_MAX)
         return veld_config_fail(r, v->line, key, "%zu peers are too many; at most %u", v->n,
                                 VELD_PEERS_MAX);

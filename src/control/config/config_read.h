@@ -14,6 +14,7 @@
 /* Where a peer's values stand in the file; NULL when not given. */
 struct veld_config_source {
     const struct veld_toml *table, *name, *pubkey, *endpoint, *vpn_ip, *routes, *keepalive;
+    const struct veld_toml *secret, *peers, *network; /* of this machine alone */
 };
 
 struct veld_config_reader {
@@ -89,5 +90,7 @@ VELD_MUST_USE int veld_config_keys(struct veld_config_reader *r, const struct ve
 
 /* All that two or more values decide together. */
 VELD_MUST_USE int veld_config_check(struct veld_config_reader *r);
+/* The same of a file with [coord]. */
+VELD_MUST_USE int veld_config_check_network(struct veld_config_reader *r);
 
 #endif
