@@ -1,7 +1,5 @@
 #include "control/mesh/intake.h"
 
-#include "base/bytes.h"
-
 #include <glib.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,7 +8,7 @@
 struct entry {
     enum veld_intake_kind kind;
     uint64_t tag;
-    int status;
+    int err;
     size_t len;
     uint8_t bytes[];
 };
@@ -50,7 +48,7 @@ static int add(struct veld_intake *in, const struct veld_intake_item *item)
     if (!e)
         return VELD_E_NOMEM;
     *e = (struct entry){
-        .kind = item->kind, .tag = item->tag, .status = item->status, .len = item->len};
+        .kind = item->kind, .tag = item->tag, .err = item->err, .len = item->len};
     if (item->len)
         memcpy(e->bytes, item->bytes, item->len);
     g_queue_push_tail(&in->in, e);
@@ -104,11 +102,19 @@ static int verify_event(struct veld_intake *in, const struct entry *e,
     return rc;
 }
 
+static uint8_t *copy_with_nul(const uint8_t *bytes, size_t len)
+{
+    uint8_t *p = g_malloc(len + 1);
+    memcpy(p, bytes, len);
+    p[len] = '\0';
+    return p;
+}
+
 static void verify(struct veld_intake *in, const struct entry *e, struct veld_intake_result *r)
 {
-    *r = (struct veld_intake_result){.kind = e->kind, .tag = e->tag, .status = e->status};
-    if (e->kind == VELD_INTAKE_END)
-        memcpy(r->text, e->bytes, VELD_MIN(e->len, sizeof r->text - 1));
+    *r = (struct veld_intake_result){.kind = e->kind, .tag = e->tag, .err = e->err};
+    if (e->kind == VELD_INTAKE_PLAIN)
+        r->plain = (struct veld_blob){copy_with_nul(e->bytes, e->len), e->len};
     else if (e->kind == VELD_INTAKE_REVOCATIONS)
         r->err = veld_revocations_read(e->bytes, e->len, in->network->id, in->revoked,
                                        &r->event.revocations);
@@ -123,6 +129,7 @@ static void verify(struct veld_intake *in, const struct entry *e, struct veld_in
 static void free_result(struct veld_intake_result *r)
 {
     veld_watch_event_clear(&r->event);
+    g_free(r->plain.p);
     g_free(r);
 }
 

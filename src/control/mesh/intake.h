@@ -18,21 +18,20 @@
 
 #include "control/mesh/event.h"
 
-#define VELD_INTAKE_BYTES    (4u << 20)
-#define VELD_INTAKE_EVENTS   2
-#define VELD_INTAKE_TEXT_MAX 256
+#define VELD_INTAKE_BYTES  (4u << 20)
+#define VELD_INTAKE_EVENTS 2
 
 enum veld_intake_kind {
-    VELD_INTAKE_CACHED, /* bytes: a WatchEvent of the cache; tag: nothing */
-    VELD_INTAKE_EVENT,  /* bytes: a WatchEvent; tag: which watch */
-    VELD_INTAKE_END,    /* bytes: why it ended, for people; tag: which watch; status: gRPC's */
-    VELD_INTAKE_REVOCATIONS, /* bytes: a RevocationList; tag: the caller's */
+    VELD_INTAKE_CACHED,      /* bytes: a WatchEvent of the cache */
+    VELD_INTAKE_EVENT,       /* bytes: a WatchEvent */
+    VELD_INTAKE_REVOCATIONS, /* bytes: a RevocationList */
+    VELD_INTAKE_PLAIN,       /* bytes that are not looked at: they only keep their place */
 };
 
 struct veld_intake_item {
     enum veld_intake_kind kind;
-    uint64_t tag;
-    int status;           /* END */
+    uint64_t tag;         /* the caller's */
+    int err;              /* PLAIN: comes out as it went in */
     const uint8_t *bytes; /* borrowed for the call */
     size_t len;
 };
@@ -41,10 +40,9 @@ struct veld_intake_item {
 struct veld_intake_result {
     enum veld_intake_kind kind;
     uint64_t tag;
-    int status;                      /* END */
-    char text[VELD_INTAKE_TEXT_MAX]; /* END */
     int err; /* VELD_E_FORMAT when it was no event, or as of veld_revocations_read */
     struct veld_watch_event event; /* of REVOCATIONS only the list */
+    struct veld_blob plain; /* PLAIN; never NULL, with a NUL behind that does not count */
 };
 /* On the control thread. What `result` holds is taken out of it, or freed after the call. */
 typedef void veld_intake_fn(void *ctx, struct veld_intake_result *result);

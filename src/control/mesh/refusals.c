@@ -27,6 +27,7 @@ enum veld_refusal veld_refusal_of(int err)
     case VELD_E_PERM: return VELD_REFUSAL_REVOKED;
     case VELD_E_RANGE: return VELD_REFUSAL_EXPIRED;
     case VELD_E_REPLAY: return VELD_REFUSAL_REPLAYED;
+    case VELD_E_KEY: return VELD_REFUSAL_KEY;
     case VELD_E_FULL: return VELD_REFUSAL_TOO_MANY;
     default: return VELD_REFUSAL_MALFORMED;
     }

@@ -13,6 +13,7 @@
     X(REVOKED, "revoked", "a record of a member that was revoked")                             \
     X(EXPIRED, "expired", "a record whose membership has ended, or has not begun")             \
     X(REPLAYED, "replayed", "a record older than the one that is known")                       \
+    X(KEY, "bad_key", "a member whose key is unusable, or another's but for its sign")         \
     X(TOO_MANY, "too_many", "a member beyond the number that is kept")                         \
     X(REVOCATIONS, "bad_revocations", "a list of revocations that does not hold")              \
     X(SIGNAL_STRANGER, "signal_from_stranger", "a signal from somebody who is no member")      \

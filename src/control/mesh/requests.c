@@ -88,6 +88,14 @@ int veld_request_revocations(struct veld_blob *out, const uint8_t network_id[32]
     return rc;
 }
 
+int veld_request_get_revocations(struct veld_blob *out, const uint8_t network_id[32])
+{
+    Veld__Coord__V1__GetRevocationsRequest m = VELD__COORD__V1__GET_REVOCATIONS_REQUEST__INIT;
+    m.network_id = veld_wire_bytes(network_id, 32);
+    *out = (struct veld_blob){0};
+    return veld_wire_pack(out, &m, REQUEST_MAX);
+}
+
 int veld_request_leave(struct veld_blob *out, const uint8_t network_id[32])
 {
     Veld__Coord__V1__LeaveRequest m = VELD__COORD__V1__LEAVE_REQUEST__INIT;

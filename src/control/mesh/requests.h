@@ -26,6 +26,8 @@ VELD_MUST_USE int veld_request_signal(struct veld_blob *out, const uint8_t netwo
                                       const uint8_t to[32], const struct veld_blob *sealed);
 VELD_MUST_USE int veld_request_revocations(struct veld_blob *out, const uint8_t network_id[32],
                                            const struct veld_blob *list);
+VELD_MUST_USE int veld_request_get_revocations(struct veld_blob *out,
+                                               const uint8_t network_id[32]);
 /* Go offline; membership, name and address stay. */
 VELD_MUST_USE int veld_request_leave(struct veld_blob *out, const uint8_t network_id[32]);
 

@@ -1,0 +1,27 @@
+/*
+ * The addresses of this host's interfaces: where it may be reached, and which
+ * networks it is attached to.
+ *
+ * Control thread; one exchange with the kernel.
+ */
+#ifndef VELD_CONTROL_HOST_ADDRESSES_H
+#define VELD_CONTROL_HOST_ADDRESSES_H
+
+#include "base/addr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define VELD_HOST_ADDRS_MAX 256
+
+/*
+ * Of all interfaces that are up, but `without` (a name; NULL: none); loopback ones
+ * too. Host bits are kept; in the kernel's order; at most VELD_HOST_ADDRS_MAX.
+ * Returns how many; 0 too when the kernel does not tell.
+ */
+size_t veld_host_addresses(const char *without, struct veld_prefix out[VELD_HOST_ADDRS_MAX]);
+
+/* May an interface have IPv6 addresses here? */
+bool veld_host_has_ipv6(void);
+
+#endif
