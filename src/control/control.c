@@ -98,6 +98,61 @@ static int on_rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return veld_rekeys_add(c, &id, 1, req, diag);
 }
 
+static int need_mesh(const struct veld_control *c, struct veld_diag *diag)
+{
+    if (!c->timer)
+        return veld_fail(diag, VELD_E_STATE, "veld-daemon is not up yet; try again");
+    if (!c->mesh)
+        return veld_fail(
+            diag, VELD_E_STATE,
+            "this daemon trusts the keys of its config file, %s; change them there",
+            c->config->path);
+    return 0;
+}
+
+static int on_trust(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_control *c = ctx;
+    int rc = need_mesh(c, diag);
+    if (rc == 0 && !(*out = veld_mesh_trust(c->mesh)))
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    return rc;
+}
+
+static int on_trust_accept(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_control *c = ctx;
+    char key[VELD_PUBKEY_STRLEN];
+    int rc = need_mesh(c, diag);
+    if (rc == 0)
+        rc = veld_mesh_trust_accept(c->mesh, name, key, diag);
+    if (rc == 0 && !(*out = json_pack("{s:s, s:s}", "name", name, "pubkey", key)))
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    return rc;
+}
+
+static int on_trust_forget(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_control *c = ctx;
+    int rc = need_mesh(c, diag);
+    if (rc == 0)
+        rc = veld_mesh_trust_forget(c->mesh, name, diag);
+    if (rc == 0 && !(*out = json_pack("{s:s}", "name", name)))
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    return rc;
+}
+
+static int on_reload(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_control *c = ctx;
+    int rc = need_mesh(c, diag);
+    if (rc == 0)
+        rc = veld_mesh_reload(c->mesh, diag);
+    if (rc == 0 && !(*out = json_pack("{s:b}", "reloaded", 1)))
+        rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    return rc;
+}
+
 static const char *own_pubkey(void *ctx)
 {
     static char text[VELD_PUBKEY_STRLEN];
@@ -210,10 +265,7 @@ static int open_netif(struct veld_control *c, struct veld_diag *diag)
     if (rc == 0)
         rc = veld_netif_watch_start(&c->watch, info.ifindex, veld_control_on_address_change, c,
                                     diag);
-    if (rc == 0 && c->config->n_routes)
-        rc = veld_netif_enable_forwarding(c->journal, c->config->routes, c->config->n_routes,
-                                          diag);
-    return rc;
+    return rc == 0 ? veld_control_offer_routes(c, diag) : rc;
 }
 
 /* The stub needs a privileged port, so it is bound before privileges are dropped. */
@@ -252,6 +304,22 @@ static void apply_resolver(struct veld_control *c)
         veld_warn("names do not resolve: %s", c->names_problem);
 }
 
+/* Last: it begins at once to make peers, and it starts threads. */
+static int start_mesh(struct veld_control *c, struct veld_diag *diag)
+{
+    struct veld_dataplane_info info;
+    veld_dataplane_get_info(c->dataplane, &info);
+    struct veld_mesh_host host = {.interface = info.interface, .port = info.listen_port};
+    return veld_mesh_start(c->mesh, c, &host, diag);
+}
+
+int veld_control_offer_routes(struct veld_control *c, struct veld_diag *diag)
+{
+    return c->config->n_routes ? veld_netif_enable_forwarding(c->journal, c->config->routes,
+                                                              c->config->n_routes, diag)
+                               : 0;
+}
+
 static int start_all(struct veld_control *c, const struct veld_control_options *o,
                      struct veld_diag *diag)
 {
@@ -260,9 +328,15 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
                                .pubkey = own_pubkey,
                                .ping = on_ping,
                                .rekey = on_rekey,
+                               .trust = on_trust,
+                               .trust_accept = on_trust_accept,
+                               .trust_forget = on_trust_forget,
+                               .network_reload = on_reload,
                                .down = on_down};
+    const struct veld_control_network *network =
+        c->mesh ? veld_mesh_network(c->mesh) : o->network;
     int rc;
-    if (make_peer_list(c, o->network) < 0)
+    if (make_peer_list(c, network) < 0)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
     /* First what needs more than is kept; nothing of it starts a thread (privileges.h). */
     if ((rc = veld_journal_open(&c->journal, veld_state_dir(c->state), diag)) < 0 ||
@@ -270,7 +344,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         (rc = veld_api_start(&c->api, o->socket_path, &ops, diag)) < 0)
         return rc;
     start_dns(c);
-    if ((rc = veld_privileges_drop(diag)) < 0 || (rc = open_engine(c, o->network, diag)) < 0 ||
+    if ((rc = veld_privileges_drop(diag)) < 0 || (rc = open_engine(c, network, diag)) < 0 ||
         (rc = veld_peers_add_configured(c, diag)) < 0 || (rc = open_netif(c, diag)) < 0 ||
         (rc = veld_publish_start(c, diag)) < 0)
         return rc;
@@ -279,7 +353,9 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
     apply_resolver(c);
     add_sources(c);
     veld_memory_give_back(); /* what only reading the config needed */
-    return veld_dataplane_start(c->dataplane, diag);
+    if ((rc = veld_dataplane_start(c->dataplane, diag)) < 0)
+        return rc;
+    return c->mesh ? start_mesh(c, diag) : 0;
 }
 
 int veld_control_open(struct veld_control **out, const struct veld_control_options *o,
@@ -291,6 +367,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->config = o->config;
     c->state = o->state;
     c->identity = o->identity;
+    c->mesh = o->mesh;
     c->to_block = UINT32_MAX;
     c->started_wall_ns = veld_clock_now().wall_ns;
     c->loop = g_main_loop_new(NULL, FALSE);
@@ -330,6 +407,8 @@ void veld_control_close(struct veld_control *c)
         return;
     if (c->timer)
         say_goodbye(c);
+    if (c->mesh)
+        veld_mesh_stop(c->mesh);
     for (size_t i = 0; i < c->n_sources; i++)
         g_source_remove(c->sources[i]);
     if (c->save_source)
@@ -368,8 +447,12 @@ char *veld_control_describe(const struct veld_control *c)
     g_string_append_printf(s, "%s is up:", info.interface);
     for (size_t i = 0; i < c->config->n_addrs; i++)
         g_string_append_printf(s, " %s", veld_prefix_format(&c->config->addrs[i], prefix));
-    g_string_append_printf(s, ", UDP port %u, %zu peer%s\n", info.listen_port, c->peers.n,
-                           c->peers.n == 1 ? "" : "s");
+    if (c->mesh)
+        g_string_append_printf(s, ", UDP port %u, in network %s\n", info.listen_port,
+                               veld_mesh_network(c->mesh)->name);
+    else
+        g_string_append_printf(s, ", UDP port %u, %zu peer%s\n", info.listen_port, c->peers.n,
+                               c->peers.n == 1 ? "" : "s");
     g_string_append_printf(s, "public key: %s\n", pub);
     if (c->config->n_peers && c->config->peers[0].name[0] && !c->names_problem[0] && c->dns)
         g_string_append_printf(s, "try: ping %s." VELD_DNS_DOMAIN "\n",

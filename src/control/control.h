@@ -13,6 +13,7 @@
 #include "control/state.h"
 
 struct veld_control;
+struct veld_mesh; /* mesh/mesh.h */
 
 /* The network whose members are to be peers (peers.h). */
 struct veld_control_network {
@@ -26,6 +27,8 @@ struct veld_control_options {
     const struct veld_identity *identity; /* outlives the control */
     const char *socket_path;
     const struct veld_control_network *network; /* NULL: peers are the configuration's alone */
+    struct veld_mesh
+        *mesh; /* brings the network, outlives the control; NULL: others do, or none */
 };
 
 VELD_MUST_USE int veld_control_open(struct veld_control **out,

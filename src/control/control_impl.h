@@ -23,6 +23,7 @@
 #include "control/host/journal.h"
 #include "control/host/netif.h"
 #include "control/host/netif_watch.h"
+#include "control/mesh/mesh.h"
 #include "control/names/resolver.h"
 #include "control/peer_list.h"
 #include "control/peers.h"
@@ -91,6 +92,7 @@ struct veld_control {
     struct veld_api *api;
     char names_problem[sizeof(struct veld_diag)]; /* why names do not work; empty: they do */
 
+    struct veld_mesh *mesh; /* NULL: peers are the configuration's */
     struct veld_peer_list peers;
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */

@@ -8,6 +8,7 @@
 #include "control/config/config.h"
 #include "control/control.h"
 #include "control/host/privileges.h"
+#include "control/mesh/mesh.h"
 #include "control/state.h"
 #include "crypto/primitives.h"
 #include "wire/datagram.h"
@@ -22,14 +23,16 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: veld-daemon [--config FILE] [--state-dir DIR] [--socket PATH]\n"
+    "usage: veld-daemon [--config FILE | --network NAME] [--state-dir DIR] [--socket PATH]\n"
     "                   [--engine auto|io_uring|poll]\n"
     "                   [--foreground] [--log-level error|warn|info|debug]\n"
     "\n"
-    "Starts the tunnel that FILE describes and, once it is up, goes to the\n"
-    "background. 'veld status' shows it, 'veld down' stops it.\n"
+    "Starts the tunnel that FILE describes, or of a network that this machine joined\n"
+    "('veld up', 'veld join'), and, once it is up, goes to the background. 'veld status'\n"
+    "shows it, 'veld down' stops it.\n"
     "\n"
     "  -c, --config FILE     default /etc/veld/config.toml\n"
+    "  -n, --network NAME    the network, by what is kept of it in the state directory\n"
     "  -s, --state-dir DIR   keys and memory; default /var/lib/veld\n"
     "      --socket PATH     local API; default /run/veld/veld.sock\n"
     "      --engine E        how packets are carried; default as FILE says, else auto:\n"
@@ -43,7 +46,7 @@ static const char usage[] =
     "See veld-daemon(8) and veld-config(5).\n";
 
 struct options {
-    const char *config, *state_dir, *socket;
+    const char *config, *network, *state_dir, *socket;
     const char *engine; /* a name that is one; NULL: as the config says */
     bool foreground;
 };
@@ -85,6 +88,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 {
     enum { OPT_SOCKET = 256, OPT_ENGINE, OPT_VERSION, OPT_HELP };
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"network", required_argument, NULL, 'n'},
                                           {"state-dir", required_argument, NULL, 's'},
                                           {"socket", required_argument, NULL, OPT_SOCKET},
                                           {"engine", required_argument, NULL, OPT_ENGINE},
@@ -97,9 +101,10 @@ static void parse_options(int argc, char **argv, struct options *o)
     o->engine = getenv("VELD_ENGINE");
     if (o->engine && !o->engine[0])
         o->engine = NULL;
-    while ((opt = getopt_long(argc, argv, ":c:s:fl:", longs, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, ":c:n:s:fl:", longs, NULL)) != -1) {
         switch (opt) {
         case 'c': o->config = optarg; break;
+        case 'n': o->network = optarg; break;
         case 's': o->state_dir = optarg; break;
         case 'f': o->foreground = true; break;
         case OPT_SOCKET: o->socket = optarg; break;
@@ -117,6 +122,12 @@ static void parse_options(int argc, char **argv, struct options *o)
     }
     if (optind < argc) {
         fprintf(stderr, "veld-daemon: %s: too many arguments", argv[optind]);
+        exit_with_usage();
+    }
+    if (o->config && o->network) {
+        fputs("veld-daemon: --config and --network: give one of them; a config file names its "
+              "network in [coord]",
+              stderr);
         exit_with_usage();
     }
     check_engine(o);
@@ -141,7 +152,7 @@ static int make_absolute(char path[PATH_MAX])
 
 static int find_paths(const struct options *o, struct paths *p, struct veld_diag *diag)
 {
-    int rc = veld_path_config(o->config, p->config, diag);
+    int rc = o->network ? 0 : veld_path_config(o->config, p->config, diag);
     if (rc < 0)
         return rc;
     if ((rc = veld_path_state_dir(o->state_dir, p->state)) < 0 ||
@@ -188,19 +199,28 @@ static void tell_ready(struct veld_background *b, const struct veld_control *c, 
 }
 
 /* From here on in the background, unless asked otherwise; everything is undone on return. */
-static int serve(struct veld_background *b, const struct paths *p,
-                 const struct veld_config *config, struct veld_diag *diag)
+static int serve(struct veld_background *b, const struct paths *p, struct veld_config *config,
+                 struct veld_diag *diag)
 {
     struct veld_state *state = NULL;
     struct veld_identity *identity = NULL;
+    struct veld_mesh *mesh = NULL;
     struct veld_control *control = NULL;
     bool made = false;
     int rc = veld_state_open(&state, p->state, diag);
     if (rc == 0)
         rc = veld_state_identity(state, config->identity_path, &identity, &made, diag);
+    if (rc == 0 && config->network[0]) {
+        struct veld_mesh_options options = {
+            .state_dir = p->state, .identity = identity, .config = config};
+        rc = veld_mesh_open(&mesh, &options, diag);
+    }
     if (rc == 0) {
-        struct veld_control_options options = {
-            .config = config, .state = state, .identity = identity, .socket_path = p->socket};
+        struct veld_control_options options = {.config = config,
+                                               .state = state,
+                                               .identity = identity,
+                                               .socket_path = p->socket,
+                                               .mesh = mesh};
         rc = veld_control_open(&control, &options, diag);
     }
     if (rc == 0) {
@@ -214,6 +234,7 @@ static int serve(struct veld_background *b, const struct paths *p,
         veld_info("stopping");
     }
     veld_control_close(control);
+    veld_mesh_close(mesh);
     veld_identity_free(identity);
     veld_state_close(state);
     return rc;
@@ -232,7 +253,8 @@ int main(int argc, char **argv)
     if (rc == 0 && (rc = veld_crypto_init()) < 0)
         veld_fail(&diag, rc, "libsodium does not work here");
     if (rc == 0)
-        rc = veld_config_load(p.config, &config, &diag);
+        rc = o.network ? veld_config_for_network(o.network, &config, &diag)
+                       : veld_config_load(p.config, &config, &diag);
     if (rc == 0 && o.engine)
         rc = veld_dataplane_engine_parse(o.engine, &config->engine);
     if (rc == 0)

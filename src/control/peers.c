@@ -228,6 +228,12 @@ bool veld_control_peer_is_blocked(const struct veld_control *c, uint32_t id)
     return p && p->blocked;
 }
 
+bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id)
+{
+    const struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    return p && p->sessions > 0;
+}
+
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id)
 {
     return veld_peer_list_find(&c->peers, text, id);

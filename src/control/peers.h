@@ -92,8 +92,12 @@ size_t veld_control_peers_live(const struct veld_control *c, const uint32_t **id
 const struct veld_config_peer *veld_control_peer_about(const struct veld_control *c,
                                                        uint32_t id);
 bool veld_control_peer_is_blocked(const struct veld_control *c, uint32_t id);
+bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id);
 /* By name, full name ("b.veld", "b.NETWORK.veld"), address or public key, as people type it. */
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
+
+/* The routes that this machine's configuration offers are others now: forward to them. */
+VELD_MUST_USE int veld_control_offer_routes(struct veld_control *c, struct veld_diag *diag);
 
 /* ---- What whoever adds peers is told ---- */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEALTH_MAX      6
+#define HEALTH_MAX      (6 + 16) /* ours, and the mesh's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
 static struct veld_status_peer *gather_peers(const struct veld_control *c)
@@ -17,6 +17,8 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c)
     for (uint32_t id = 0; list && (p = veld_peer_list_next(&c->peers, &id)); id++, s++) {
         struct veld_lane_use use;
         s->config = p->about;
+        if (c->mesh)
+            veld_mesh_peer_status(c->mesh, p->about->pub, s);
         if (veld_dataplane_peer_lane_use(c->dataplane, id, UINT64_MAX, &use) == 0)
             s->lane_ports = (unsigned)__builtin_popcountll(use.in_use);
         if (veld_engine_peer_get(c->engine, id, &s->info) < 0 ||
@@ -51,6 +53,13 @@ static void describe_silence(const struct veld_control *c, const struct veld_sta
     const struct veld_endpoint *to = &peers[first].info.endpoint;
     const struct veld_config_peer *peer = peers[first].config;
     veld_endpoint_format(to, at);
+    if (c->mesh) {
+        snprintf(out->text, sizeof out->text,
+                 "%s does not answer at %s%s; see there that veld is up (veld status) and that "
+                 "UDP port %u is open",
+                 peer->name, at, n > 1 ? ", nor do others" : "", to->port);
+        return;
+    }
     snprintf(
         out->text, sizeof out->text,
         "%s does not answer at %s%s; see there that veld is up (veld status), that its "
@@ -60,12 +69,15 @@ static void describe_silence(const struct veld_control *c, const struct veld_sta
         n > 1 ? ", nor do others" : "", to->port);
 }
 
-/* Sentences with the command that mends each; `out` borrows from `c` and `silence`. */
+/* Sentences with the command that mends each; `out` borrows from all that is given. */
 static size_t gather_health(const struct veld_control *c,
                             const struct veld_dataplane_info *info,
+                            const struct veld_status_mesh *mesh,
                             const struct veld_diag *silence, const char *out[HEALTH_MAX])
 {
     size_t n = 0;
+    for (size_t i = 0; mesh && i < mesh->n_health; i++)
+        out[n++] = mesh->health[i];
     if (silence->text[0])
         out[n++] = silence->text;
     if (c->names_problem[0])
@@ -113,8 +125,13 @@ json_t *veld_control_status(void *ctx)
     if (!peers)
         return NULL;
     struct veld_diag silence;
+    struct veld_status_mesh mesh;
+    if (c->mesh) {
+        veld_mesh_status(c->mesh, &mesh);
+        s.mesh = &mesh;
+    }
     describe_silence(c, peers, &silence);
-    s.n_health = gather_health(c, &s.dataplane, &silence, health);
+    s.n_health = gather_health(c, &s.dataplane, s.mesh, &silence, health);
     s.peers = peers;
     json_t *json = veld_status_json(&s);
     free(peers);

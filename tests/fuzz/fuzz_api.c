@@ -30,14 +30,33 @@ static int rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return peer ? ping(ctx, peer, req, diag) : 0;
 }
 
+static int trust(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    *out = json_object();
+    return 0;
+}
+
+static int change_trust(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    struct veld_diag unused;
+    return ping(ctx, name, NULL, &unused) < 0 ? VELD_E_NOENT : trust(ctx, out, diag);
+}
+
 static void down(void *ctx)
 {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct veld_api_ops ops = {
-        .status = status, .pubkey = pubkey, .ping = ping, .rekey = rekey, .down = down};
+    static const struct veld_api_ops ops = {.status = status,
+                                            .pubkey = pubkey,
+                                            .ping = ping,
+                                            .rekey = rekey,
+                                            .trust = trust,
+                                            .trust_accept = change_trust,
+                                            .trust_forget = change_trust,
+                                            .network_reload = trust,
+                                            .down = down};
     char line[64], method[64] = "", url[64] = "";
     const uint8_t *end = memchr(data, '\n', size);
     size_t len = end ? (size_t)(end - data) : size;

@@ -64,7 +64,41 @@ static void fake_down(void *ctx)
     fake.downs++;
 }
 
-static const struct veld_api_ops ops = {.status = fake_status,
+static json_t *fake_answer(const char *what, const char *name)
+{
+    return json_pack("{s:s, s:s}", "did", what, "name", name);
+}
+
+static int fake_trust(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    *out = json_pack("{s:[]}", "pins");
+    return 0;
+}
+
+static int fake_accept(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    if (strcmp(name, "b") != 0)
+        return veld_fail(diag, VELD_E_NOENT, "no member is called %s", name);
+    *out = fake_answer("accept", name);
+    return 0;
+}
+
+static int fake_forget(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    *out = fake_answer("forget", name);
+    return 0;
+}
+
+static int fake_reload(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_STATE, "needs a restart");
+}
+
+static const struct veld_api_ops ops = {.trust = fake_trust,
+                                        .trust_accept = fake_accept,
+                                        .trust_forget = fake_forget,
+                                        .network_reload = fake_reload,
+                                        .status = fake_status,
                                         .pubkey = fake_pubkey,
                                         .ping = fake_ping,
                                         .rekey = fake_rekey,
@@ -111,6 +145,20 @@ Test(api, routes_and_refuses)
         {"POST", "/v1/rekey", "{\"all\": true}", 400, "error"},
         {"POST", "/v1/rekey", "{}", 202, NULL},
         {"POST", "/v1/ping", "{\"peer\": \"b\"}", 202, NULL},
+        {"GET", "/v1/trust", "", 200, "{\"pins\":[]}"},
+        {"POST", "/v1/trust", "", 405, "error"},
+        {"GET", "/v1/trust/accept", "", 405, "error"},
+        {"POST", "/v1/trust/accept", "{\"name\": \"b\"}", 200,
+         "{\"did\":\"accept\",\"name\":\"b\"}"},
+        {"POST", "/v1/trust/accept", "{\"name\": \"c\"}", 404, "no member is called c"},
+        {"POST", "/v1/trust/accept", "{\"peer\": \"b\"}", 400, "error"},
+        {"POST", "/v1/trust/accept", "{\"name\": \"b\", \"x\": 1}", 400, "error"},
+        {"POST", "/v1/trust/accept", "", 400, "error"},
+        {"POST", "/v1/trust/forget", "{\"name\": \"b\"}", 200,
+         "{\"did\":\"forget\",\"name\":\"b\"}"},
+        {"POST", "/v1/trust/forget", "{\"name\": 1}", 400, "error"},
+        {"POST", "/v1/network/reload", "{}", 409, "needs a restart"},
+        {"GET", "/v1/network/reload", "", 405, "error"},
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(cases); i++) {
         json_t *out;
@@ -255,6 +303,10 @@ static void expect(const char *answer, const char *status, const char *body)
     cr_expect_not_null(strstr(answer, body), "%s\nexpected %s", answer, body);
 }
 
+#define POST_NAME(what)                                                                        \
+    "POST /v1/trust/" what " HTTP/1.1\r\nHost: veld\r\nContent-Length: 13\r\n\r\n{\"name\": "  \
+    "\"b\"}"
+
 Test(api_socket, serves)
 {
     struct stat st;
@@ -262,6 +314,11 @@ Test(api_socket, serves)
     cr_assert_eq(st.st_mode & 07777, 0660);
     expect(ask(GET("/v1/status")), "200", "{\"version\":1}");
     expect(ask(GET("/v1/pubkey")), "200", "the key");
+    expect(ask(GET("/v1/trust")), "200", "{\"pins\":[]}");
+    expect(ask(POST_NAME("accept")), "200", "\"did\":\"accept\"");
+    expect(ask(POST_NAME("forget")), "200", "\"did\":\"forget\"");
+    expect(ask("POST /v1/network/reload HTTP/1.1\r\nHost: veld\r\nContent-Length: 2\r\n\r\n{}"),
+           "409", "needs a restart");
     expect(ask(GET("/nothing")), "404", "error");
     expect(ask("DELETE /v1/status HTTP/1.1\r\nHost: veld\r\n\r\n"), "405", "error");
     expect(ask(PING(3, "{x}")), "400", "error");

@@ -56,13 +56,13 @@ static unsigned status_of(int err)
     }
 }
 
-/* The object {"peer": NAME} and nothing else; NULL when it is not that. Borrowed from `body`. */
-static const char *peer_of(const json_t *body)
+/* The object {`key`: TEXT} and nothing else; NULL when it is not that. Borrowed from `body`. */
+static const char *only_of(const json_t *body, const char *key)
 {
-    const char *peer = json_string_value(json_object_get(body, "peer"));
+    const char *text = json_string_value(json_object_get(body, key));
     bool right =
-        peer && json_object_size(body) == 1 && peer[0] && strlen(peer) <= PEER_TEXT_MAX;
-    return right ? peer : NULL;
+        text && json_object_size(body) == 1 && text[0] && strlen(text) <= PEER_TEXT_MAX;
+    return right ? text : NULL;
 }
 
 /* Answered later, or refused at once with `rc`. */
@@ -76,7 +76,7 @@ static unsigned post_ping(const struct call *c, json_t **out)
 {
     struct veld_diag diag = {.text = ""};
     json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL);
-    const char *peer = peer_of(body);
+    const char *peer = only_of(body, "peer");
     unsigned status =
         peer ? accepted(out, c->ops->ping(c->ops->ctx, peer, c->req, &diag), &diag)
              : refuse(out, MHD_HTTP_BAD_REQUEST, "the body must be {\"peer\": \"NAME\"}");
@@ -88,7 +88,7 @@ static unsigned post_rekey(const struct call *c, json_t **out)
 {
     struct veld_diag diag = {.text = ""};
     json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL);
-    const char *peer = peer_of(body);
+    const char *peer = only_of(body, "peer");
     bool all = json_is_object(body) && json_object_size(body) == 0;
     unsigned status =
         peer || all ? accepted(out, c->ops->rekey(c->ops->ctx, peer, c->req, &diag), &diag)
@@ -96,6 +96,54 @@ static unsigned post_rekey(const struct call *c, json_t **out)
                              "the body must be {\"peer\": \"NAME\"}, or {} for all");
     json_decref(body);
     return status;
+}
+
+/* Answered at once, or refused with `rc`. */
+static unsigned answered(json_t **out, int rc, json_t *body, const struct veld_diag *diag)
+{
+    return rc == 0 ? answer(out, body)
+                   : refuse(out, status_of(rc), diag->text[0] ? diag->text : veld_strerror(rc));
+}
+
+static unsigned get_trust(const struct call *c, json_t **out)
+{
+    struct veld_diag diag = {.text = ""};
+    json_t *body = NULL;
+    int rc = c->ops->trust(c->ops->ctx, &body, &diag);
+    return answered(out, rc, body, &diag);
+}
+
+static unsigned change_trust(const struct call *c, json_t **out,
+                             int (*change)(void *ctx, const char *name, json_t **out,
+                                           struct veld_diag *diag))
+{
+    struct veld_diag diag = {.text = ""};
+    json_t *body = json_loadb(c->body, c->len, JSON_REJECT_DUPLICATES, NULL), *reply = NULL;
+    const char *name = only_of(body, "name");
+    int rc = name ? change(c->ops->ctx, name, &reply, &diag) : 0;
+    unsigned status =
+        name ? answered(out, rc, reply, &diag)
+             : refuse(out, MHD_HTTP_BAD_REQUEST, "the body must be {\"name\": \"NAME\"}");
+    json_decref(body);
+    return status;
+}
+
+static unsigned post_trust_accept(const struct call *c, json_t **out)
+{
+    return change_trust(c, out, c->ops->trust_accept);
+}
+
+static unsigned post_trust_forget(const struct call *c, json_t **out)
+{
+    return change_trust(c, out, c->ops->trust_forget);
+}
+
+static unsigned post_network_reload(const struct call *c, json_t **out)
+{
+    struct veld_diag diag = {.text = ""};
+    json_t *reply = NULL;
+    int rc = c->ops->network_reload(c->ops->ctx, &reply, &diag);
+    return answered(out, rc, reply, &diag);
 }
 
 static unsigned post_down(const struct call *c, json_t **out)
@@ -108,9 +156,16 @@ static const struct {
     const char *method, *url;
     unsigned (*handle)(const struct call *c, json_t **out);
 } routes[] = {
-    {"GET", "/v1/status", get_status}, {"GET", "/v1/version", get_version},
-    {"GET", "/v1/pubkey", get_pubkey}, {"POST", "/v1/ping", post_ping},
-    {"POST", "/v1/rekey", post_rekey}, {"POST", "/v1/down", post_down},
+    {"GET", "/v1/status", get_status},
+    {"GET", "/v1/version", get_version},
+    {"GET", "/v1/pubkey", get_pubkey},
+    {"POST", "/v1/ping", post_ping},
+    {"POST", "/v1/rekey", post_rekey},
+    {"POST", "/v1/down", post_down},
+    {"GET", "/v1/trust", get_trust},
+    {"POST", "/v1/trust/accept", post_trust_accept},
+    {"POST", "/v1/trust/forget", post_trust_forget},
+    {"POST", "/v1/network/reload", post_network_reload},
 };
 
 unsigned veld_api_handle(const struct veld_api_ops *ops, const char *method, const char *url,

@@ -12,6 +12,11 @@
  *   POST /v1/rekey    {"peer": "machine-b"}, or {} for all that have a session -> {"peers":
  *                     [{"name": "machine-b", "ip": "10.0.0.2", "took_us": ...}]}, with "error"
  *                     in place of "took_us" where it failed
+ *   GET  /v1/trust    {"pins": [{"name", "pubkey", "addresses", "since"}]}: whose key is pinned; with
+ *                     "blocked": "key changed" whoever shows another
+ *   POST /v1/trust/accept {"name": "machine-b"} -> {"name", "pubkey"}: pin the key it shows
+ *   POST /v1/trust/forget {"name": "machine-b"}
+ *   POST /v1/network/reload {}: settings and membership from their files; 409: needs a restart
  *   POST /v1/down     stop the daemon; answered before it stops
  *
  * Control thread, on the default GLib main context. No handler blocks.
@@ -45,6 +50,11 @@ struct veld_api_ops {
     /* The same for new session keys; `peer` NULL: with all that have a session. */
     int (*rekey)(void *ctx, const char *peer, struct veld_api_request *req,
                  struct veld_diag *diag);
+    /* Each answers at once, with a new reference in `*out`. */
+    int (*trust)(void *ctx, json_t **out, struct veld_diag *diag);
+    int (*trust_accept)(void *ctx, const char *name, json_t **out, struct veld_diag *diag);
+    int (*trust_forget)(void *ctx, const char *name, json_t **out, struct veld_diag *diag);
+    int (*network_reload)(void *ctx, json_t **out, struct veld_diag *diag);
     /* Called once the answer has left. Must not stop the API itself: leave the main loop first. */
     void (*down)(void *ctx);
 };

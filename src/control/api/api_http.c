@@ -157,6 +157,30 @@ static int pass_rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return owe(req->api->ops.rekey, peer, req, diag);
 }
 
+static int pass_trust(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_api_ops *ops = &((struct veld_api_request *)ctx)->api->ops;
+    return ops->trust(ops->ctx, out, diag);
+}
+
+static int pass_accept(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_api_ops *ops = &((struct veld_api_request *)ctx)->api->ops;
+    return ops->trust_accept(ops->ctx, name, out, diag);
+}
+
+static int pass_forget(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_api_ops *ops = &((struct veld_api_request *)ctx)->api->ops;
+    return ops->trust_forget(ops->ctx, name, out, diag);
+}
+
+static int pass_reload(void *ctx, json_t **out, struct veld_diag *diag)
+{
+    const struct veld_api_ops *ops = &((struct veld_api_request *)ctx)->api->ops;
+    return ops->network_reload(ops->ctx, out, diag);
+}
+
 static enum MHD_Result handle(struct veld_api_request *req, const char *method, const char *url)
 {
     const struct veld_api_ops ops = {.ctx = req,
@@ -164,6 +188,10 @@ static enum MHD_Result handle(struct veld_api_request *req, const char *method, 
                                      .pubkey = pass_pubkey,
                                      .ping = pass_ping,
                                      .rekey = pass_rekey,
+                                     .trust = pass_trust,
+                                     .trust_accept = pass_accept,
+                                     .trust_forget = pass_forget,
+                                     .network_reload = pass_reload,
                                      .down = note_down};
     json_t *out;
     req->handled = true;

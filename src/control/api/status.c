@@ -73,6 +73,16 @@ static const char *state_name(enum veld_peer_state state)
     return "idle";
 }
 
+/* A member that nobody talks to is as the coord server says. */
+static json_t *peer_state(const struct veld_status_peer *p)
+{
+    if (p->info.state == VELD_PEER_BLOCKED && p->blocked)
+        return json_sprintf("blocked: %s", p->blocked);
+    if (p->info.state == VELD_PEER_IDLE && p->is_member && !p->online)
+        return json_string(state_name(VELD_PEER_OFFLINE));
+    return json_string(state_name(p->info.state));
+}
+
 static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
 {
     const struct veld_config_peer *c = p->config;
@@ -86,7 +96,9 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "pubkey", key_text(c->pub));
     put(b, o, "addresses", address_list(b, c->addrs, c->n_addrs));
     put(b, o, "routes", prefix_list(b, c->routes, c->n_routes));
-    put(b, o, "state", json_string(state_name(info->state)));
+    put(b, o, "state", peer_state(p));
+    if (p->is_member)
+        put(b, o, "online", json_boolean(p->online));
     put(b, o, "path", json_string(active ? "direct" : "-"));
     put(b, o, "endpoint", json_string(endpoint));
     put(b, o, "keepalive", count(c->keepalive_s));
@@ -100,6 +112,53 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "mtu", info->mtu_known ? count(info->mtu) : json_null());
     put(b, o, "rtt_us", info->rtt_ns ? count(info->rtt_ns / VELD_NS_PER_US) : json_null());
     return o;
+}
+
+static json_t *network_json(struct builder *b, const struct veld_status_mesh *m)
+{
+    json_t *o = json_object();
+    put(b, o, "name", json_string(m->network));
+    put(b, o, "id", json_string(m->id));
+    put(b, o, "lease", json_string(m->ipv4));
+    put(b, o, "members", count(m->members));
+    put(b, o, "online", count(m->online));
+    put(b, o, "revocation_epoch", count(m->revocation_epoch));
+    put(b, o, "revoked", count(m->n_revoked));
+    return o;
+}
+
+static json_t *coord_json(struct builder *b, const struct veld_status_mesh *m)
+{
+    json_t *o = json_object(), *refused = json_object();
+    for (size_t i = 0; i < m->n_refused; i++)
+        put(b, refused, m->refused[i].name, count(m->refused[i].count));
+    put(b, o, "address", json_string(m->coord));
+    put(b, o, "state", json_string(m->coord_state));
+    put(b, o, "since", seconds(m->coord_since_wall_ns));
+    put(b, o, "last_error", m->coord_error[0] ? json_string(m->coord_error) : json_null());
+    put(b, o, "connections", count(m->connections));
+    put(b, o, "revision", count(m->revision));
+    put(b, o, "clock_ahead", json_integer(m->skew_ns / (int64_t)VELD_NS_PER_S));
+    put(b, o, "refused", refused);
+    return o;
+}
+
+static json_t *refused_routes_json(struct builder *b, const struct veld_status_mesh *m)
+{
+    json_t *list = json_array();
+    char text[VELD_PREFIX_STRLEN];
+    for (size_t i = 0; i < m->n_routes; i++) {
+        const struct veld_status_route *r = &m->routes[i];
+        json_t *o = json_object();
+        put(b, o, "route", json_string(veld_prefix_format(&r->prefix, text)));
+        put(b, o, "peer", json_string(r->peer));
+        put(b, o, "reason", json_string(r->reason));
+        put(b, o, "text", json_string(r->text));
+        if (r->taken_by)
+            put(b, o, "taken_by", json_string(r->taken_by));
+        append(b, list, o);
+    }
+    return list;
 }
 
 static json_t *interface_json(struct builder *b, const struct veld_status *s)
@@ -213,6 +272,11 @@ json_t *veld_status_json(const struct veld_status *s)
     put(&b, o, "pid", count((uint64_t)s->pid));
     put(&b, o, "started", seconds(s->started_wall_ns));
     put(&b, o, "config", json_string(s->config->path));
+    if (s->mesh) {
+        put(&b, o, "network", network_json(&b, s->mesh));
+        put(&b, o, "coord", coord_json(&b, s->mesh));
+        put(&b, o, "refused_routes", refused_routes_json(&b, s->mesh));
+    }
     put(&b, o, "interface", interface_json(&b, s));
     put(&b, o, "listen", json_string(listen_text));
     put(&b, o, "dataplane", dataplane_json(&b, &s->dataplane));

@@ -19,9 +19,42 @@
 
 struct veld_status_peer {
     const struct veld_config_peer *config;
+    const char *blocked;    /* of a member: why it is; NULL: see the state */
+    bool is_member, online; /* online: as the coord server says */
     struct veld_peer_info info;
     struct veld_activity activity;
     unsigned lane_ports; /* lanes that leave by a port of their own */
+};
+
+/* A route that a member offers and this machine does not use. */
+struct veld_status_route {
+    struct veld_prefix prefix;
+    const char *peer, *reason, *text;
+    const char *taken_by; /* NULL: nobody */
+};
+
+/* What there is of a network with a coord server. Names and sentences are borrowed. */
+struct veld_status_mesh {
+    const char *network;
+    const char *id;   /* of the network, as people compare it */
+    const char *ipv4; /* as leased */
+    size_t members, online;
+    uint64_t revocation_epoch;
+    size_t n_revoked;
+    const char *coord, *coord_state;
+    uint64_t coord_since_wall_ns;
+    const char *coord_error; /* "": none */
+    int64_t skew_ns;
+    uint64_t revision, connections;
+    struct veld_status_refused {
+        const char *name;
+        uint64_t count;
+    } refused[32]; /* by reason */
+    size_t n_refused;
+    const struct veld_status_route *routes; /* not in use; the first of n_routes_refused */
+    size_t n_routes, n_routes_refused;
+    const char *health[16]; /* sentences */
+    size_t n_health;
 };
 
 struct veld_status {
@@ -37,6 +70,7 @@ struct veld_status {
     const char *dns_method;
     const struct veld_status_peer *peers;
     size_t n_peers;
+    const struct veld_status_mesh *mesh; /* NULL: there is none */
     const char *const *health; /* sentences: what is wrong and the command that mends it */
     size_t n_health;
 };

@@ -1,0 +1,120 @@
+/*
+ * What this machine says of itself: its lease, the routes it offers and may offer,
+ * and where it is reached.
+ */
+#include "control/mesh/mesh_impl.h"
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+#include <string.h>
+
+struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m)
+{
+    const struct veld_endpoint *listen = &m->config->listen;
+    struct veld_endpoints_from from = {
+        .addrs = m->addrs,
+        .n_addrs = m->n_addrs,
+        .seen = m->seen,
+        .networks = m->networks,
+        .n_networks = 2,
+        .port = m->port,
+        .family = listen->ip.family == 4 ? 4 : 0,
+    };
+    return from;
+}
+
+static size_t allowed_routes(const struct veld_mesh *m,
+                             struct veld_prefix out[VELD_MEMBER_ROUTES_MAX])
+{
+    const struct veld_membership *may = &m->profile.membership;
+    size_t n = 0;
+    for (size_t i = 0; i < m->config->n_routes && n < VELD_MEMBER_ROUTES_MAX; i++) {
+        if (veld_routes_are_within(&m->config->routes[i], 1, may->routes, may->n_routes))
+            out[n++] = m->config->routes[i];
+    }
+    return n;
+}
+
+/* Only one address is listened on: nowhere else is this machine reached. */
+static bool listens_on_one(const struct veld_mesh *m)
+{
+    static const uint8_t any[16];
+    const struct veld_ip *ip = &m->config->listen.ip;
+    return memcmp(ip->b, any, sizeof any) != 0;
+}
+
+static void make_record(const struct veld_mesh *m, struct veld_record *out)
+{
+    struct veld_endpoints_from from = veld_mesh_endpoints_from(m);
+    struct veld_prefix one = {.ip = m->config->listen.ip};
+    if (listens_on_one(m)) {
+        one.len = (uint8_t)veld_ip_bits(&one.ip);
+        from.addrs = &one;
+        from.n_addrs = 1;
+    }
+    *out = (struct veld_record){.membership = m->profile.membership, .ipv4 = m->lease};
+    out->n_routes = allowed_routes(m, out->routes);
+    out->n_endpoints = veld_endpoints_choose(&from, out->endpoints);
+    out->sequence = m->record.sequence;
+}
+
+static bool says_the_same(const struct veld_record *a, const struct veld_record *b)
+{
+    bool same = veld_ip_equal(&a->ipv4, &b->ipv4) && a->n_routes == b->n_routes &&
+                a->n_endpoints == b->n_endpoints &&
+                memcmp(a->membership.chain_digest, b->membership.chain_digest, 32) == 0;
+    for (size_t i = 0; same && i < a->n_routes; i++)
+        same = a->routes[i].len == b->routes[i].len &&
+               veld_ip_equal(&a->routes[i].ip, &b->routes[i].ip);
+    for (size_t i = 0; same && i < a->n_endpoints; i++)
+        same = veld_endpoint_equal(&a->endpoints[i], &b->endpoints[i]);
+    return same;
+}
+
+bool veld_mesh_refresh_record(struct veld_mesh *m)
+{
+    struct veld_record next;
+    m->n_addrs = veld_host_addresses(m->interface, m->addrs);
+    make_record(m, &next);
+    bool same = says_the_same(&m->record, &next);
+    m->record = next;
+    return !same;
+}
+
+/* The number grows with the wall clock's milliseconds, so that it does over restarts too. */
+int veld_mesh_sign_record(void *ctx, struct veld_blob *out, struct veld_ip *want)
+{
+    struct veld_mesh *m = ctx;
+    m->record.sequence =
+        VELD_MAX(m->record.sequence + 1, veld_clock_now().wall_ns / VELD_NS_PER_MS);
+    *want = m->lease;
+    return veld_record_sign(out, m->identity->seed, &m->record);
+}
+
+static void take_lease(struct veld_mesh *m, const struct veld_ip *ipv4)
+{
+    struct veld_diag diag;
+    char ip[VELD_IP_STRLEN];
+    if (veld_ip_equal(ipv4, &m->lease))
+        return;
+    if (!veld_prefix_contains(&m->profile.network.ipv4, ipv4)) {
+        veld_warn("the coord server leases %s, which is none of the network's addresses; "
+                  "this machine keeps its own",
+                  veld_ip_format(ipv4, ip));
+        return;
+    }
+    m->lease = *ipv4;
+    veld_warn("the coord server leases another address now: %s, from the next start on",
+              veld_ip_format(ipv4, ip));
+    if (veld_profile_lease_save(m->state_dir, m->config->network, ipv4, &diag) < 0)
+        veld_warn("%s", diag.text);
+}
+
+bool veld_mesh_on_registered(void *ctx, const struct veld_registered *r)
+{
+    struct veld_mesh *m = ctx;
+    take_lease(m, &r->ipv4);
+    m->seen = r->seen;
+    return veld_mesh_refresh_record(m);
+}
