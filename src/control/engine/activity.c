@@ -48,7 +48,7 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
         p->link->heard_ns = ev->last_received_ns;
         p->offline = false;
     }
-    if (!veld_slot_used(&p->link->current) || p->link->seeking)
+    if (!veld_slot_used(&p->link->current) || p->link->waiting)
         return 0;
 
     bool stay_known = p->keepalive_s &&

@@ -191,7 +191,7 @@ static enum veld_peer_state state_of(const struct veld_engine_peer *p)
         return VELD_PEER_OFFLINE;
     if (!p->link)
         return VELD_PEER_IDLE;
-    if (p->link->seeking)
+    if (p->link->waiting)
         return VELD_PEER_CONNECTING;
     if (veld_slot_used(&p->link->current))
         return VELD_PEER_ACTIVE;
@@ -209,7 +209,7 @@ int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_p
         .last_handshake_wall_ns = p->last_handshake_wall_ns,
         .last_handshake_mono_ns = p->last_handshake_mono_ns,
         .rtt_ns = p->rtt_ns,
-        .current_index = p->link && !p->link->seeking ? p->link->current.local_index : 0,
+        .current_index = p->link && !p->link->waiting ? p->link->current.local_index : 0,
         .attempts = p->link ? p->link->attempts : 0,
     };
     if (p->link && veld_path_mtu_started(&p->link->mtu)) {

@@ -183,7 +183,7 @@ static void send_ping(struct veld_step *s, struct veld_engine_peer *p)
 
 int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
 {
-    bool found = !p->link->seeking;
+    bool found = !p->link->waiting;
     if (veld_slot_used(&p->link->current) && found) {
         send_ping(s, p);
         return 0;
@@ -196,7 +196,7 @@ int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p)
 
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->link->seeking)
+    if (p->link->waiting)
         return;
     if (p->link->ping_wanted_until_ns > s->now.mono_ns)
         send_ping(s, p);

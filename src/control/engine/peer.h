@@ -77,7 +77,8 @@ struct veld_engine_link {
         struct veld_engine_session slots[VELD_SLOTS];
     };
     struct veld_endpoint answered_to; /* where the response that made `next` went */
-    bool seeking; /* `current` is not used before an address has shown that it receives */
+    bool seeking; /* where `current` leads is asked: which address receives */
+    bool waiting; /* and until that is known it is not used */
 
     /* Our attempt to make a session */
     struct veld_engine_handshake *handshake; /* NULL: no initiation is unanswered */

@@ -48,7 +48,7 @@ void veld_probe_follow(struct veld_step *s, struct veld_engine_peer *p)
     if (!p->link || !s->e->cfg.mtu)
         return;
     struct veld_path_mtu *m = &p->link->mtu;
-    if (!veld_slot_used(&p->link->current) || p->link->seeking || !p->endpoint_proved_ns) {
+    if (!veld_slot_used(&p->link->current) || p->link->waiting || !p->endpoint_proved_ns) {
         veld_path_mtu_stop(m);
         return;
     }

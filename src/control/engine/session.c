@@ -24,19 +24,18 @@ static void retire(struct veld_step *s, const struct veld_engine_peer *p,
         return;
     veld_step_act(s, VELD_ACT_RETIRE, p->id)->index = slot->local_index;
     veld_index_table_release(s->e->indices, slot->local_index);
-    bool was_sought = slot == &p->link->current && p->link->seeking;
     *slot = (struct veld_engine_session){0};
-    if (!was_sought)
+    if (slot != &p->link->current)
         return;
-    p->link->seeking = false;
-    if (!p->link->attempting) /* whoever waits for its use waits for nothing */
+    if (p->link->waiting && !p->link->attempting) /* whoever waits for its use waits in vain */
         veld_step_act(s, VELD_ACT_GAVE_UP, p->id);
+    p->link->seeking = p->link->waiting = false;
 }
 
 bool veld_session_is_made(const struct veld_engine_peer *p)
 {
     return veld_slot_used(&p->link->current) &&
-           (!p->link->seeking || p->link->confirm_at_ns != VELD_NEVER);
+           (!p->link->waiting || p->link->confirm_at_ns != VELD_NEVER);
 }
 
 struct veld_engine_session *veld_session_find(struct veld_engine_peer *p, uint32_t index)
@@ -77,7 +76,7 @@ static void use(struct veld_step *s, struct veld_engine_peer *p,
                 const struct veld_engine_session *session)
 {
     p->link->current = *session;
-    p->link->seeking = false;
+    p->link->seeking = p->link->waiting = false;
     veld_step_act(s, VELD_ACT_USE, p->id)->index = session->local_index;
 }
 
@@ -103,11 +102,14 @@ void veld_session_completed(struct veld_step *s, struct veld_engine_peer *p,
         p->link->next.yields = p->we_lead || p->link->next.born_ns < session->initiated_ns;
 
     struct veld_engine_session old = p->link->current;
-    if (via)
-        p->link->current = *session; /* used when it is known where to */
+    /* What is sent already goes on to where it went; what waits does so until it is known where to. */
+    bool waits = via && (!veld_slot_used(&old) || p->link->waiting);
+    if (waits)
+        p->link->current = *session;
     else
         use(s, p, session);
     p->link->seeking = via != NULL;
+    p->link->waiting = waits;
     /* What was never heard of does not displace what the peer is known to use. */
     if (veld_slot_used(&old) && !old.heard_ns && p->link->previous.heard_ns) {
         retire(s, p, &old);
@@ -125,26 +127,18 @@ void veld_session_found(struct veld_step *s, struct veld_engine_peer *p)
     if (!p->link->seeking)
         return;
     const struct veld_engine_session found = p->link->current;
+    p->link->seeking = false;
+    if (!p->link->waiting)
+        return;
     use(s, p, &found);
     veld_path_ping_waiting(s, p);
 }
 
-/*
- * It answers initiations, and nowhere that we know of do we reach it: as if it
- * did not. What was in use before is in use again.
- */
+/* It answers initiations, and nowhere that we know of do we reach it: as if it did not. */
 static void lose(struct veld_step *s, struct veld_engine_peer *p)
 {
-    const struct veld_engine_session before = p->link->previous;
-    bool had_one = veld_slot_used(&before) && p->endpoint_proved_ns;
     veld_attempt_end(s->e, p);
-    p->link->seeking = !had_one; /* nobody waits when there was one */
     retire(s, p, &p->link->current);
-    if (had_one) {
-        p->link->previous = (struct veld_engine_session){0};
-        use(s, p, &before);
-        return;
-    }
     p->offline = true;
     if (p->keepalive_s)
         p->link->handshake_at_ns = s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
@@ -209,11 +203,12 @@ int veld_session_confirm_due(struct veld_step *s, struct veld_engine_peer *p)
         send_confirmation(s, p, NULL);
         return 0;
     }
-    if (p->link->seeking && !c->heard_ns) {
+    p->link->seeking = p->link->waiting;
+    if (p->link->waiting && !c->heard_ns) {
         lose(s, p);
         return 0;
     }
-    if (p->link->seeking)
+    if (p->link->waiting)
         return veld_attempt_start(s, p);
     /* The peer is there, but not on this session: it has lost it, or never had it. */
     return p->link->previous.heard_ns > c->born_ns ? veld_attempt_start(s, p) : 0;
