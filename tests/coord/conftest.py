@@ -5,8 +5,10 @@
 
 Loopback alone; needs no root. VELD_BUILD names another build directory than build/.
 """
+import itertools
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +20,9 @@ sys.dont_write_bytecode = True
 
 from client import Network  # noqa: E402
 from server import VELD_COORD, Server  # noqa: E402
+
+
+numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items):
@@ -64,3 +69,57 @@ def coord(shared):
     yield client
     client.close()
     shared.clients.remove(client)
+
+
+@pytest.fixture
+def mynet():
+    """A network's name that no other test uses, for machines of veld_cli.py."""
+    return f"mynet{next(numbers)}"
+
+
+@pytest.fixture
+def machine(tmp_path, mynet):
+    """machine("first") gives a Machine (veld_cli.py); what they left running ends with the test."""
+    from veld_cli import Machine
+    made = []
+
+    def make(name):
+        made.append(Machine(tmp_path, name, mynet))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def liar(tmp_path):
+    """liar(Method=...) gives a Liar (liar.py)."""
+    from liar import Liar
+    made = []
+
+    def make(**methods):
+        made.append(Liar(tmp_path, **methods))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """A CA, and a certificate of it for localhost."""
+    folder = tmp_path_factory.mktemp("ca")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj", "/CN=test CA",
+            "-keyout", "ca.key", "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout",
+            "server.key", "-out", "server.csr")
+    (folder / "names").write_text("subjectAltName=DNS:localhost")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.pem")
+    return folder

@@ -1,9 +1,9 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/coord/admin.h"
+#include "cli/coord/requests.h"
 #include "cli/coord/wish.h"
 #include "cli/format.h"
-#include "trust/join_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,40 +17,13 @@ enum {
     OPTION_STATE_DIR,
 };
 
-/* A request that waits, with its code. */
-struct waiting {
-    struct veld_join_request request;
-    char code[VELD_JOIN_CODE_STRLEN];
-};
-
 struct approving {
     const struct veld_cli *cli;
     struct veld_admin admin;
-    struct waiting *list;
-    size_t n, refused;
+    struct veld_requests requests;
 };
 
 /* ---- Who waits ---- */
-
-/* Of one machine the newest request counts. */
-static void take(struct approving *a, const struct veld_blob *bytes)
-{
-    struct veld_join_request r;
-    if (veld_join_request_read(bytes->p, bytes->len, &r) < 0 ||
-        memcmp(r.network_id, a->admin.network.id, sizeof r.network_id) != 0) {
-        a->refused++;
-        return;
-    }
-    struct waiting *w = a->list;
-    while (w < a->list + a->n && memcmp(w->request.member, r.member, 32) != 0)
-        w++;
-    bool is_new = w == a->list + a->n;
-    a->n += is_new;
-    if (!is_new && w->request.created_s >= r.created_s)
-        return;
-    w->request = r;
-    veld_join_code(r.network_id, r.member, w->code);
-}
 
 static int fetch(struct approving *a, struct veld_diag *diag)
 {
@@ -61,16 +34,13 @@ static int fetch(struct approving *a, struct veld_diag *diag)
         veld_coord_list_joins(admin->client, &admin->key, admin->network.id, &blobs, &n, diag));
     if (rc < 0)
         return rc;
-    a->list = calloc(n + 1, sizeof *a->list);
-    if (!a->list)
+    if (veld_requests_read(&a->requests, blobs, n, admin->network.id) < 0)
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        take(a, &blobs[i]);
     veld_blobs_free(blobs, n);
     return rc;
 }
 
-static int add_row(struct veld_table *t, const struct waiting *w)
+static int add_row(struct veld_table *t, const struct veld_waiting_request *w)
 {
     char key[VELD_PUBKEY_STRLEN], age[VELD_FORMAT_SIZE], cell[VELD_FORMAT_SIZE + 16];
     uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
@@ -97,44 +67,18 @@ static int print_waiting(const struct approving *a, struct veld_diag *diag)
     struct veld_table *t = veld_table_new(5);
     int rc = t ? 0 : VELD_E_NOMEM;
     printf("network %s, fingerprint %s: %zu waiting\n", a->admin.network.name,
-           veld_network_text(a->admin.network.id, text), a->n);
-    for (size_t i = 0; rc == 0 && i < a->n; i++)
-        rc = add_row(t, &a->list[i]);
+           veld_network_text(a->admin.network.id, text), a->requests.n);
+    for (size_t i = 0; rc == 0 && i < a->requests.n; i++)
+        rc = add_row(t, &a->requests.list[i]);
     if (rc == 0)
         veld_table_print(t, stdout, veld_wants_colour(stdout));
     veld_table_free(t);
-    if (rc == 0 && a->n > 0)
+    if (rc == 0 && a->requests.n > 0)
         puts("let one in with: veld approve CODE");
     return rc < 0 ? veld_fail(diag, rc, "out of memory") : 0;
 }
 
 /* ---- One of them ---- */
-
-static int find(const struct approving *a, const char *typed, const struct waiting **out,
-                struct veld_diag *diag)
-{
-    size_t found = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        if (!veld_join_code_matches(typed, a->list[i].code))
-            continue;
-        *out = &a->list[i];
-        found++;
-    }
-    if (found == 1)
-        return 0;
-    if (found > 1)
-        return veld_fail(
-            diag, VELD_E_STATE,
-            "%zu requests have the code %s, which does not happen by chance: "
-            "somebody wants to be taken for somebody else. Let nobody in by it; use "
-            "a token: veld token create",
-            found, (*out)->code);
-    return veld_fail(
-        diag, VELD_E_NOENT,
-        "nobody with the code %.40s waits to be let into network %s; see who does: "
-        "veld approve",
-        typed, a->admin.network.name);
-}
 
 /* What its membership shall say: what it had, if it was a member, and what is granted now. */
 static int draft(const struct approving *a, const struct veld_join_request *r,
@@ -183,7 +127,7 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
     return 0;
 }
 
-static void tell_let_in(const struct approving *a, const struct waiting *w,
+static void tell_let_in(const struct approving *a, const struct veld_waiting_request *w,
                         const struct veld_membership *m)
 {
     const struct veld_join_request *r = &w->request;
@@ -207,15 +151,16 @@ static void tell_let_in(const struct approving *a, const struct waiting *w,
     free(asked);
 }
 
-static int answer(struct approving *a, const struct waiting *w, const struct veld_blob *chain,
-                  struct veld_diag *diag)
+static int answer(struct approving *a, const struct veld_waiting_request *w,
+                  const struct veld_blob *chain, struct veld_diag *diag)
 {
     const struct veld_admin *admin = &a->admin;
     return VELD_ASKING(veld_coord_answer_join(admin->client, &admin->key, admin->network.id,
                                               w->request.member, chain, diag));
 }
 
-static int approve_one(struct approving *a, const struct waiting *w, struct veld_diag *diag)
+static int approve_one(struct approving *a, const struct veld_waiting_request *w,
+                       struct veld_diag *diag)
 {
     struct veld_members members = {0};
     struct veld_membership m;
@@ -235,7 +180,8 @@ static int approve_one(struct approving *a, const struct waiting *w, struct veld
     return rc;
 }
 
-static int refuse_one(struct approving *a, const struct waiting *w, struct veld_diag *diag)
+static int refuse_one(struct approving *a, const struct veld_waiting_request *w,
+                      struct veld_diag *diag)
 {
     int rc = answer(a, w, NULL, diag);
     if (rc == 0)
@@ -248,7 +194,7 @@ static int refuse_one(struct approving *a, const struct waiting *w, struct veld_
 static int run(struct approving *a, struct veld_diag *diag)
 {
     const struct veld_cli *cli = a->cli;
-    const struct waiting *w = NULL;
+    const struct veld_waiting_request *w = NULL;
     int rc = veld_admin_open(&a->admin, cli->option[OPTION_STATE_DIR],
                              cli->option[OPTION_NETWORK], diag);
     if (rc == 0)
@@ -257,11 +203,12 @@ static int run(struct approving *a, struct veld_diag *diag)
         rc = fetch(a, diag);
     if (rc < 0)
         return rc;
-    if (a->refused > 0)
-        fprintf(stderr, "veld: %zu requests that do not prove were left out\n", a->refused);
+    if (a->requests.refused > 0)
+        fprintf(stderr, "veld: %zu requests that do not prove were left out\n",
+                a->requests.refused);
     if (cli->n_args == 0)
         return print_waiting(a, diag);
-    rc = find(a, cli->args[0], &w, diag);
+    rc = veld_requests_find(&a->requests, cli->args[0], &w, diag);
     if (rc < 0)
         return rc;
     return cli->option[OPTION_REFUSE] ? refuse_one(a, w, diag) : approve_one(a, w, diag);
@@ -281,7 +228,7 @@ static int approve(const struct veld_cli *cli)
         return VELD_CLI_USAGE;
     }
     int rc = run(&a, &diag);
-    free(a.list);
+    veld_requests_clear(&a.requests);
     veld_admin_close(&a.admin);
     return rc < 0 ? veld_cli_fail_diag(&diag) : VELD_CLI_DONE;
 }

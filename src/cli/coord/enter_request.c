@@ -6,10 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POLL_FAST_S 2
-#define POLL_SLOW_S 5
-#define FAST_FOR_S  120
-#define TICK_US     200000
+#define TICK_US 200000
 
 /* ---- The request, the same one again while nothing of it changes ---- */
 
@@ -66,6 +63,12 @@ static void tell_waiting(const struct veld_entry *e)
     fflush(stdout);
 }
 
+/* Somebody is likely to look at both screens at first. */
+static unsigned poll_s(uint64_t waited_s)
+{
+    return waited_s < 30 ? 1 : waited_s < 120 ? 2 : 5;
+}
+
 static void pause_for(struct veld_progress *p, unsigned seconds)
 {
     uint64_t end = veld_clock_mono_ns() + seconds * VELD_NS_PER_S;
@@ -113,7 +116,7 @@ static int wait_for_answer(struct veld_entry *e, const struct veld_blob *request
             fprintf(stderr, "veld: %s; trying again\n", diag->text);
         away = rc == VELD_E_IO;
         uint64_t waited_s = (veld_clock_mono_ns() - progress.start_ns) / VELD_NS_PER_S;
-        pause_for(&progress, waited_s < FAST_FOR_S ? POLL_FAST_S : POLL_SLOW_S);
+        pause_for(&progress, poll_s(waited_s));
         rc = ask_once(e, request, &state, chain, diag);
     }
     veld_progress_end(&progress);

@@ -23,11 +23,10 @@ static int find(const struct veld_admin *a, const struct veld_members *members,
                   ? veld_members_by_name(members, name)
                   : NULL;
     if (!*member)
-        return veld_fail(
-            diag, VELD_E_NOENT,
-            "network %s has no member %.80s (and that is no public key); see: veld "
-            "peers",
-            a->network.name, typed);
+        return veld_fail(diag, VELD_E_NOENT,
+                         "network %s has no member %.80s; see: veld peers (one that never came "
+                         "up is known by its public key alone)",
+                         a->network.name, typed);
     memcpy(key, (*member)->member, 32);
     return 0;
 }

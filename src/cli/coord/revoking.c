@@ -41,11 +41,14 @@ static int publish_once(struct veld_admin *a, const struct veld_revoked_entry *e
                         struct veld_diag *diag)
 {
     struct veld_blob next = {0};
+    struct veld_revoked_entry there;
     uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
+    /* What an admin revoked the owner may revoke too: it counts for more. */
+    if (veld_revocations_find(a->revocations, entry->key, &there) &&
+        (there.by_owner || !a->is_owner))
+        return veld_fail(diag, VELD_E_EXIST, "it is revoked already");
     int rc =
         veld_revocations_add(&next, &a->signer, a->network.id, a->revocations, entry, now_s);
-    if (rc == VELD_E_EXIST)
-        return veld_fail(diag, rc, "it is revoked already");
     if (rc < 0)
         return veld_fail(diag, rc, "cannot sign the list of revocations: %s",
                          veld_strerror(rc));
