@@ -18,6 +18,8 @@ packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures python3-pytest-xdist
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool
     python3-grpcio python3-grpc-tools python3-nacl"
+# For the image of the coord server, from nothing but Debian's archive.
+packages_container="buildah debootstrap"
 # The last line: what Veld is measured beside.
 packages_bench="$packages_machines python3 ethtool
     wireguard-go wireguard-tools nebula tinc fastd openvpn openssl"
@@ -73,7 +75,7 @@ check_sets() {
     local set name
     for set; do
         name=packages_$set
-        [ -n "${!name:-}" ] || die "no such package set: $set (build, test, bench, machines)"
+        [ -n "${!name:-}" ] || die "no such package set: $set (build, test, bench, container, machines)"
     done
 }
 
