@@ -323,7 +323,7 @@ struct coord_watch {
     GHashTable *before; /* during a reset: what was known before it; NULL else */
     uint64_t revision, epoch;
     bool synced;
-    unsigned events, resets, signals;
+    unsigned events, resets, signals, presences;
     uint8_t signal_from[32];
     char signal[64];
     struct veld_coord_status end; /* not OK: it is over */
@@ -412,6 +412,16 @@ static inline void coord_apply(struct coord_watch *w, const struct veld_shared_b
     test_trust_must(e->reset || e->revision >= w->revision ? 0 : VELD_E_STATE, "order");
     for (size_t i = 0; i < e->n_members; i++)
         coord_learn(w, e->members[i]);
+    for (size_t i = 0; i < e->n_presence; i++) {
+        const Veld__Coord__V1__Presence *p = e->presence[i];
+        struct coord_known *k = g_hash_table_lookup(w->known, p->member.data);
+        /* Only of members whose record this watch has brought. */
+        test_trust_must(k && !w->before ? 0 : VELD_E_STATE, "presence of somebody unknown");
+        k->online = p->online;
+        k->revision = p->revision;
+        k->last_seen = p->last_seen;
+        w->presences++;
+    }
     for (size_t i = 0; i < e->n_removed; i++)
         g_hash_table_remove(w->known, e->removed[i].data);
     for (size_t i = 0; i < e->n_signals; i++) {

@@ -418,6 +418,7 @@ Test(coord_watch, online_while_watching_and_a_while_longer)
     ok(coord_watch(&r, &wb, &b));
     coord_drain(&r, &wa);
     cr_assert(coord_knows(&wa, &b)->online);
+    cr_assert_eq(wa.presences, 1, "its record was known");
     coord_run(&r, 1000 * VELD_NS_PER_S, VELD_NS_PER_S);
     coord_drain(&r, &wa);
     cr_assert(coord_knows(&wa, &b)->online);
@@ -576,6 +577,23 @@ Test(coord_watch, many_changes_are_told_together)
         coord_watch_free(&r, &w[i]);
         test_member_free(&m[i]);
     }
+}
+
+/* Behind by several pages: the record that changed on the first is told on the last. */
+Test(coord_watch, who_comes_is_told_with_a_record_that_is_not_known)
+{
+    watch_a();
+    ok(coord_register(&r, &c, 1));
+    for (unsigned i = 0; i < 200; i++)
+        add_member(100 + i, 1000);
+    struct coord_watch wc = {0};
+    ok(coord_watch(&r, &wc, &c));
+    wa.events = wa.presences = 0;
+    coord_drain(&r, &wa);
+    cr_assert_geq(wa.events, 3);
+    cr_assert(coord_knows(&wa, &c)->online);
+    cr_assert_eq(wa.presences, 0);
+    coord_watch_free(&r, &wc);
 }
 
 /* ---- signals ---- */

@@ -150,6 +150,25 @@ Test(members, one_comes_changes_and_goes)
     cr_assert_eq(veld_members_count(members), 0);
 }
 
+Test(members, one_is_heard_of_without_its_record)
+{
+    struct says a = {.key = 1, .name = "a", .ipv4 = "10.100.0.1", .sequence = 1, .serial = 1};
+    struct veld_member_presence p = {.revision = 8, .last_seen_s = 99};
+    uint8_t changed[32];
+    memcpy(p.pub, &a.key, sizeof a.key);
+    cr_assert_eq(veld_members_presence(members, &p), VELD_E_NOENT);
+    cr_assert_eq(veld_members_count(members), 0, "nobody comes in by it");
+    cr_assert_eq(apply_to(members, &a), 0);
+    while (veld_members_next_change(members, changed))
+        ;
+    cr_assert_eq(veld_members_presence(members, &p), 0);
+    cr_assert(veld_members_next_change(members, changed));
+    const struct veld_member *m = veld_members_find(members, p.pub);
+    cr_assert(!m->online && m->listed);
+    cr_assert_eq(m->last_seen_s, 99);
+    cr_assert_eq(m->revision, 8);
+}
+
 Test(members, ones_own_record_is_no_members)
 {
     cr_assert_eq(apply(SAYS(0xff, "other", NULL, 1)), VELD_E_EXIST);

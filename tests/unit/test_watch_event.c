@@ -30,6 +30,7 @@ struct sent {
     Veld__Coord__V1__WatchEvent event;
     Veld__Coord__V1__Member member[MEMBERS_MAX], *members[MEMBERS_MAX];
     Veld__Coord__V1__Signal signal[2], *signals[2];
+    Veld__Coord__V1__Presence presence[2], *presences[2];
 };
 
 static void sent_begin(struct sent *s)
@@ -38,6 +39,7 @@ static void sent_begin(struct sent *s)
     veld__coord__v1__watch_event__init(&s->event);
     s->event.members = s->members;
     s->event.signals = s->signals;
+    s->event.presence = s->presences;
 }
 
 /* Takes `record` over. */
@@ -100,6 +102,14 @@ Test(watch_event, an_honest_event)
     ProtobufCBinaryData removed[] = {{32, a.id->pub}, {31, a.id->pub}};
     s.event.removed = removed;
     s.event.n_removed = 2;
+    for (size_t i = 0; i < 2; i++) {
+        veld__coord__v1__presence__init(&s.presence[i]);
+        s.presences[s.event.n_presence++] = &s.presence[i];
+        s.presence[i].member = removed[i];
+        s.presence[i].online = true;
+        s.presence[i].revision = 70;
+        s.presence[i].last_seen = 4321;
+    }
     uint8_t sealed[VELD_SIGNAL_MAX + 1] = {7};
     for (size_t i = 0; i < 2; i++) {
         veld__coord__v1__signal__init(&s.signal[i]);
@@ -120,12 +130,17 @@ Test(watch_event, an_honest_event)
     cr_assert_eq(e.members[0].since_s, rig.now_s);
     cr_assert_eq(e.members[0].bytes.len, copy.len);
     cr_assert_arr_eq(e.members[0].bytes.p, copy.p, copy.len);
+    cr_assert_eq(e.n_presence, 1);
+    cr_assert_arr_eq(e.presence[0].pub, a.id->pub, 32);
+    cr_assert(e.presence[0].online);
+    cr_assert_eq(e.presence[0].revision, 70);
+    cr_assert_eq(e.presence[0].last_seen_s, 4321);
     cr_assert_eq(e.n_removed, 1);
     cr_assert_arr_eq(e.removed[0], a.id->pub, 32);
     cr_assert_eq(e.n_signals, 1);
     cr_assert_eq(e.signals[0].len, VELD_SIGNAL_MAX);
     cr_assert_eq(e.signals[0].sealed[0], 7);
-    cr_assert_eq(e.refused[VELD_REFUSAL_MALFORMED], 2, "a short key, a long signal");
+    cr_assert_eq(e.refused[VELD_REFUSAL_MALFORMED], 3, "two short keys, a long signal");
     veld_watch_event_clear(&e);
     veld_blob_clear(&copy);
     test_member_free(&a);

@@ -94,6 +94,27 @@ static int read_members(const pb_event *e, const struct veld_event_known *known,
     return 0;
 }
 
+static int read_presence(const pb_event *e, struct veld_watch_event *out)
+{
+    out->presence = calloc(e->n_presence + 1, sizeof *out->presence);
+    if (!out->presence)
+        return VELD_E_NOMEM;
+    for (size_t i = 0; i < e->n_presence; i++) {
+        const Veld__Coord__V1__Presence *p = e->presence[i];
+        struct veld_member_presence *to = &out->presence[out->n_presence];
+        if (p->member.len != sizeof to->pub) {
+            out->refused[VELD_REFUSAL_MALFORMED]++;
+            continue;
+        }
+        memcpy(to->pub, p->member.data, sizeof to->pub);
+        to->online = p->online;
+        to->revision = p->revision;
+        to->last_seen_s = p->last_seen;
+        out->n_presence++;
+    }
+    return 0;
+}
+
 static int read_removed(const pb_event *e, struct veld_watch_event *out)
 {
     out->removed = calloc(e->n_removed + 1, sizeof *out->removed);
@@ -173,6 +194,8 @@ int veld_watch_event_read(const uint8_t *p, size_t len, const struct veld_event_
     if (rc == 0)
         rc = read_members(e, known, out);
     if (rc == 0)
+        rc = read_presence(e, out);
+    if (rc == 0)
         rc = read_removed(e, out);
     if (rc == 0)
         rc = read_signals(e, out);
@@ -187,6 +210,7 @@ void veld_watch_event_clear(struct veld_watch_event *e)
     for (size_t i = 0; i < e->n_members; i++)
         veld_blob_clear(&e->members[i].bytes);
     free(e->members);
+    free(e->presence);
     free(e->removed);
     free(e->signals);
     veld_revocations_free(e->revocations);

@@ -34,6 +34,8 @@ struct veld_watch_event {
     bool reset, synced;
     struct veld_member_news *members; /* since_s is the time it was read at */
     size_t n_members;
+    struct veld_member_presence *presence;
+    size_t n_presence;
     uint8_t (*removed)[32];
     size_t n_removed;
     struct veld_revocations *revocations; /* newer than those known; NULL: none */

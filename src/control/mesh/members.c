@@ -285,14 +285,15 @@ static bool is_older(const struct veld_member *known, const struct veld_member_n
             memcmp(news->bytes.p, known->record.p, known->record.len) != 0);
 }
 
-static void hear(struct veld_members *t, struct entry *e, const struct veld_member_news *news)
+static void hear(struct veld_members *t, struct entry *e, bool online, uint64_t last_seen_s,
+                 uint64_t revision)
 {
     e->round = t->round;
-    if (e->m.online != news->online)
+    if (e->m.online != online)
         note(t, e);
-    e->m.online = news->online;
-    e->m.last_seen_s = news->last_seen_s;
-    e->m.revision = news->revision;
+    e->m.online = online;
+    e->m.last_seen_s = last_seen_s;
+    e->m.revision = revision;
     set_listed(t, e, true);
 }
 
@@ -300,7 +301,7 @@ static int apply_known(struct veld_members *t, struct entry *e, struct veld_memb
 {
     const struct veld_record *r = &news->record;
     bool older = is_older(&e->m, news);
-    hear(t, e, news);
+    hear(t, e, news->online, news->last_seen_s, news->revision);
     if (older)
         return VELD_E_REPLAY;
     if (r->sequence == e->m.sequence && r->membership.serial == e->m.serial) {
@@ -334,8 +335,17 @@ int veld_members_apply(struct veld_members *t, struct veld_member_news *news)
     e->m.since_s = news->since_s;
     g_hash_table_insert(t->by_pub, e->m.pub, e);
     make_claims(t, e);
-    hear(t, e, news);
+    hear(t, e, news->online, news->last_seen_s, news->revision);
     note(t, e);
+    return 0;
+}
+
+int veld_members_presence(struct veld_members *t, const struct veld_member_presence *p)
+{
+    struct entry *e = g_hash_table_lookup(t->by_pub, p->pub);
+    if (!e)
+        return VELD_E_NOENT;
+    hear(t, e, p->online, p->last_seen_s, p->revision);
     return 0;
 }
 

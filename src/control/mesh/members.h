@@ -94,6 +94,15 @@ struct veld_member_news {
  * it is listed), VELD_E_FULL, VELD_E_EXIST for this machine's own key.
  */
 VELD_MUST_USE int veld_members_apply(struct veld_members *t, struct veld_member_news *news);
+/* What the server says of one whose record is known. */
+struct veld_member_presence {
+    uint8_t pub[32];
+    bool online;
+    uint64_t revision, last_seen_s;
+};
+/* VELD_E_NOENT for one that is not known. */
+VELD_MUST_USE int veld_members_presence(struct veld_members *t,
+                                        const struct veld_member_presence *p);
 /* The server lists it no more. */
 void veld_members_unlist(struct veld_members *t, const uint8_t pub[32]);
 /* All follow from here; those that did not, up to `synced`, are unlisted by it. */

@@ -48,6 +48,13 @@ static void apply_members(struct veld_mesh *m, struct veld_watch_event *e)
     }
 }
 
+/* Of one that is not known (its record was refused, or it is us) there is nothing to learn. */
+static void apply_presence(struct veld_mesh *m, const struct veld_watch_event *e)
+{
+    for (size_t i = 0; i < e->n_presence; i++)
+        (void)!veld_members_presence(m->members, &e->presence[i]);
+}
+
 static void on_cached(struct veld_mesh *m, struct veld_watch_event *e)
 {
     count_refused(m, e);
@@ -70,6 +77,7 @@ static void on_event(struct veld_mesh *m, struct veld_watch_event *e)
     if (e->reset)
         veld_members_reset(m->members);
     apply_members(m, e);
+    apply_presence(m, e);
     for (size_t i = 0; i < e->n_removed; i++)
         veld_members_unlist(m->members, e->removed[i]);
     if (e->synced)

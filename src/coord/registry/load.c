@@ -199,6 +199,7 @@ static int load_state(void *ctx, const uint8_t *key, size_t key_len, const uint8
         m->revision = v->revision;
         m->online = v->online;
         m->last_seen_s = v->last_seen;
+        m->facts_revision = v->told ? v->told : v->revision;
     }
     veld__coord__inside__stored_state__free_unpacked(v, NULL);
     return ok ? 0 : damaged(l, "a member's state");

@@ -164,7 +164,7 @@ struct change {
     struct veld_member *m;
     struct veld_facts *before, *after; /* NULL: no member */
     bool was_online;
-    uint64_t last_seen_s, revision, net_revision;
+    uint64_t last_seen_s, revision, facts_revision, net_revision;
     struct veld_removal *removal, *rested;
 };
 
@@ -205,6 +205,7 @@ static void undo(void *what)
     m->online = c->was_online;
     m->last_seen_s = c->last_seen_s;
     m->revision = c->revision;
+    m->facts_revision = c->facts_revision;
     if (c->before) {
         put_in_tables(m);
         veld_changes_put_back(&net->changed, m->revision, m);
@@ -235,6 +236,7 @@ static void change(struct veld_registry *r, struct veld_member *m, struct veld_f
                          .was_online = m->online,
                          .last_seen_s = m->last_seen_s,
                          .revision = m->revision,
+                         .facts_revision = m->facts_revision,
                          .net_revision = m->net->revision};
     if (m->facts) {
         veld_member_unlink(m);
@@ -244,6 +246,8 @@ static void change(struct veld_registry *r, struct veld_member *m, struct veld_f
     m->online = online;
     m->last_seen_s = seen_s;
     m->revision = veld_net_next_revision(m->net, c->before ? c->revision : UINT64_MAX, now);
+    if (facts != c->before)
+        m->facts_revision = m->revision;
     if (facts) {
         veld_member_link(m);
         if (facts != c->before)

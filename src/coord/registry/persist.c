@@ -149,6 +149,7 @@ void veld_persist_state(struct veld_batch *b, const struct veld_member *m)
     v.revision = m->revision;
     v.online = m->online;
     v.last_seen = m->last_seen_s;
+    v.told = m->facts_revision;
     put_one(b, 's', m->net, m->p, 32, &v.base);
 }
 

@@ -58,6 +58,8 @@ struct veld_member {
     struct veld_facts
         *facts;        /* owned; NULL: not (any more) a member, for the rest of the batch */
     uint64_t revision; /* of its last change */
+    uint64_t
+        facts_revision; /* of the last change of its facts: the rest was coming and going */
     uint64_t last_seen_s;
     bool online;
     /* Of this process alone, and service/watch.c's. */

@@ -10,7 +10,7 @@
 /* Without padding: it is hashed as it lies there. */
 struct key {
     uint64_t net; /* its address */
-    uint64_t from;
+    uint64_t from, whole;
     uint64_t kind;
 };
 
@@ -94,24 +94,30 @@ void veld_shared_unref(struct veld_shared_bytes *b)
 }
 
 static struct veld_event encode(struct veld_events *e, const struct veld_net *net,
-                                enum veld_event_kind kind, uint64_t from)
+                                const struct veld_event_for *who)
 {
     Veld__Coord__Inside__WatchEvent v = VELD__COORD__INSIDE__WATCH_EVENT__INIT;
     struct veld_page *p = &e->page;
-    if (kind == VELD_EVENT_CHANGES || kind == VELD_EVENT_RESET) {
-        v.reset = kind == VELD_EVENT_RESET;
-        veld_page_fill(p, net, from, v.reset ? VELD_PAGE_MEMBERS : VELD_PAGE_ALL,
-                       VELD_PAGE_ITEMS);
+    if (who->kind == VELD_EVENT_CHANGES || who->kind == VELD_EVENT_RESET) {
+        v.reset = who->kind == VELD_EVENT_RESET;
+        veld_page_fill(
+            p, net,
+            &(struct veld_page_for){.from = who->from,
+                                    .whole = who->whole,
+                                    .what = v.reset ? VELD_PAGE_MEMBERS : VELD_PAGE_ALL},
+            VELD_PAGE_ITEMS);
         v.revision = p->to;
         v.synced = p->is_last;
         v.members = p->members;
         v.n_members = p->n_members;
         v.removed = p->removed;
         v.n_removed = p->n_removed;
+        v.presence = p->presences;
+        v.n_presence = p->n_presences;
     } else {
         struct veld_blob list = veld_revocations_bytes(net->revocations);
-        v.revision = from;
-        v.synced = kind == VELD_EVENT_LIST;
+        v.revision = who->from;
+        v.synced = who->kind == VELD_EVENT_LIST;
         v.revocations = veld_pb_bytes(list.p, list.len);
     }
     return (struct veld_event){
@@ -138,9 +144,10 @@ static void keep(struct veld_events *e, struct veld_net *net, const struct key *
 }
 
 struct veld_event veld_events_get(struct veld_events *e, struct veld_net *net,
-                                  enum veld_event_kind kind, uint64_t from, uint64_t mono_ns)
+                                  const struct veld_event_for *who, uint64_t mono_ns)
 {
-    struct key key = {.net = (uintptr_t)net, .from = from, .kind = kind};
+    struct key key = {
+        .net = (uintptr_t)net, .from = who->from, .whole = who->whole, .kind = who->kind};
     struct kept *k = g_hash_table_lookup(e->table, &key);
     struct veld_event event;
     if (k) {
@@ -149,7 +156,7 @@ struct veld_event veld_events_get(struct veld_events *e, struct veld_net *net,
         k->asked_ns = mono_ns;
         event = k->event;
     } else {
-        event = encode(e, net, kind, from);
+        event = encode(e, net, who);
         keep(e, net, &key, &event, mono_ns);
     }
     event.bytes->refs++;

@@ -33,8 +33,13 @@ enum veld_event_kind {
     VELD_EVENT_LIST,        /* the revocations, to one who is at `from` and synced */
     VELD_EVENT_LIST_BEFORE, /* the same, to one who is not synced yet */
 };
+/* For whom: the revision it was told up to, and the one at which it was told all there was. */
+struct veld_event_for {
+    enum veld_event_kind kind;
+    uint64_t from, whole;
+};
 struct veld_event veld_events_get(struct veld_events *e, struct veld_net *net,
-                                  enum veld_event_kind kind, uint64_t from, uint64_t mono_ns);
+                                  const struct veld_event_for *who, uint64_t mono_ns);
 
 /* The network changed; of what was told before, all up to `moved_from` still holds. */
 void veld_events_forget(struct veld_events *e, struct veld_net *net, uint64_t moved_from);

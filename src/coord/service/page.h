@@ -24,14 +24,21 @@ enum veld_page_of {
 
 struct veld_page {
     Veld__Coord__Inside__Member member[VELD_PAGE_ITEMS], *members[VELD_PAGE_ITEMS];
+    Veld__Coord__Inside__Presence presence[VELD_PAGE_ITEMS], *presences[VELD_PAGE_ITEMS];
     ProtobufCBinaryData removed[VELD_PAGE_ITEMS];
-    size_t n_members, n_removed;
+    size_t n_members, n_removed, n_presences;
     uint64_t to;
     bool is_last; /* `to` is the network's revision */
 };
 
+/* Whom the page is for. */
+struct veld_page_for {
+    uint64_t from;  /* has been told the changes up to this revision */
+    uint64_t whole; /* and at this one had been told all there was; 0: never */
+    enum veld_page_of what;
+};
 /* At most `max` items (VELD_PAGE_ITEMS). */
-void veld_page_fill(struct veld_page *p, const struct veld_net *net, uint64_t from,
-                    enum veld_page_of what, size_t max);
+void veld_page_fill(struct veld_page *p, const struct veld_net *net,
+                    const struct veld_page_for *who, size_t max);
 
 #endif

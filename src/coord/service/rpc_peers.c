@@ -8,7 +8,9 @@ static void list(struct veld_coord_call *c, uint64_t after, size_t limit)
 {
     Veld__Coord__Inside__ListPeersReply reply = VELD__COORD__INSIDE__LIST_PEERS_REPLY__INIT;
     struct veld_page *page = g_new(struct veld_page, 1);
-    veld_page_fill(page, c->net, after, VELD_PAGE_MEMBERS, limit ? limit : VELD_PAGE_ITEMS);
+    veld_page_fill(page, c->net,
+                   &(struct veld_page_for){.from = after, .what = VELD_PAGE_MEMBERS},
+                   limit ? limit : VELD_PAGE_ITEMS);
     reply.members = page->members;
     reply.n_members = page->n_members;
     reply.revision = page->to;

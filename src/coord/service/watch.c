@@ -29,6 +29,7 @@ struct veld_watcher {
     bool is_over, is_closed;
     struct veld_coord_status end;
     uint64_t revision, epoch; /* told up to */
+    uint64_t whole;           /* the revision at which it was told all there was; 0: never */
     bool is_synced, is_resetting;
     uint64_t reset_at; /* the network's revision when its reset began */
     GQueue signals;
@@ -352,10 +353,9 @@ static struct veld_shared_bytes *next_list(struct veld_watcher *w)
 {
     bool synced = w->is_synced && w->revision == w->net->revision;
     w->epoch = veld_revocations_epoch(w->net->revocations);
-    return veld_events_get(w->s->events, w->net,
-                           synced ? VELD_EVENT_LIST : VELD_EVENT_LIST_BEFORE, w->revision,
-                           w->s->now.mono_ns)
-        .bytes;
+    const struct veld_event_for who = {
+        .kind = synced ? VELD_EVENT_LIST : VELD_EVENT_LIST_BEFORE, .from = w->revision};
+    return veld_events_get(w->s->events, w->net, &who, w->s->now.mono_ns).bytes;
 }
 
 /*
@@ -371,20 +371,23 @@ static bool must_reset(const struct veld_watcher *w)
 
 static struct veld_shared_bytes *next_changes(struct veld_watcher *w)
 {
-    enum veld_event_kind kind = VELD_EVENT_CHANGES;
+    struct veld_event_for who = {.kind = VELD_EVENT_CHANGES};
     if (must_reset(w)) {
         w->s->stats.resyncs += w->revision != 0;
-        w->revision = 0;
+        w->revision = w->whole = 0;
         w->is_resetting = true;
         w->reset_at = w->net->revision;
-        kind = VELD_EVENT_RESET;
+        who.kind = VELD_EVENT_RESET;
     }
-    struct veld_event e =
-        veld_events_get(w->s->events, w->net, kind, w->revision, w->s->now.mono_ns);
+    who.from = w->revision;
+    who.whole = w->whole;
+    struct veld_event e = veld_events_get(w->s->events, w->net, &who, w->s->now.mono_ns);
     w->revision = e.to;
     w->is_synced = e.synced;
-    if (e.synced)
+    if (e.synced) {
         w->is_resetting = false;
+        w->whole = e.to;
+    }
     return e.bytes;
 }
 
