@@ -130,6 +130,39 @@ static int print_own(const json_t *status, FILE *out)
     return 0;
 }
 
+/* The network this machine is in by a coord server; nothing where it is in none. */
+static void print_network(const json_t *status, FILE *out)
+{
+    const json_t *network = json_object_get(status, "network");
+    const json_t *coord = json_object_get(status, "coord");
+    if (!network)
+        return;
+    fprintf(out, "network %s (%s)  %" PRIu64 " members, %" PRIu64 " online",
+            veld_json_text(network, "name"), veld_json_text(network, "id"),
+            number_at(network, "members"), number_at(network, "online"));
+    if (coord)
+        fprintf(out, "; coord server %s: %s", veld_json_text(coord, "address"),
+                veld_json_text(coord, "state"));
+    fputc('\n', out);
+}
+
+/* Routes that are offered to this machine, and why it does not use them. */
+static void print_refused_routes(const json_t *status, FILE *out)
+{
+    bool colour = veld_wants_colour(out);
+    size_t i;
+    json_t *route;
+    json_array_foreach(json_object_get(status, "refused_routes"), i, route)
+    {
+        const char *taken_by = json_string_value(json_object_get(route, "taken_by"));
+        fprintf(out, "%sroute not used:%s %s of %s: %s%s%s%s\n",
+                veld_colour_start(VELD_YELLOW, colour), veld_colour_end(VELD_YELLOW, colour),
+                veld_json_text(route, "route"), veld_json_text(route, "peer"),
+                veld_json_text(route, "text"), taken_by ? " (" : "", taken_by ? taken_by : "",
+                taken_by ? ")" : "");
+    }
+}
+
 /* What carries packets here, and how. */
 static void print_dataplane(const json_t *status, FILE *out)
 {
@@ -163,8 +196,10 @@ static int status(const struct veld_cli *cli)
         putchar('\n');
     } else {
         rc = print_own(json, stdout);
+        print_network(json, stdout);
         if (rc == 0)
             rc = print_peers(json, stdout);
+        print_refused_routes(json, stdout);
         print_dataplane(json, stdout);
         print_health(json, stdout);
     }
@@ -217,10 +252,12 @@ const struct veld_cli_command veld_cmd_status = {
     .name = "status",
     .arguments = "",
     .summary = "show this machine, its peers, and what is wrong",
-    .text = "One line about this machine, then one a peer: addresses, name, state, sent,\n"
-            "received, time since the last handshake. Then how packets are carried, and what\n"
-            "is wrong, each with the command that mends it. Exit status 0 when veld runs, 1 "
-            "when not.\n",
+    .text =
+        "One line about this machine, one about its network, if it is in one by a coord\n"
+        "server, then one a peer: addresses, name, state, sent, received, time since the\n"
+        "last handshake. Then routes that are offered and not used, how packets are carried,\n"
+        "and what is wrong, each with the command that mends it. Exit status 0 when veld\n"
+        "runs, 1 when not.\n",
     .options = {{"json", '\0', NULL, "everything, as JSON; its \"version\" is its shape's"}},
     .run = status,
 };

@@ -25,8 +25,31 @@ static pid_t server;
 
 static GMainLoop *loop;
 
+static bool in_network; /* by a coord server */
+
 static json_t *serve_status(void *ctx)
 {
+    static const struct veld_status_route routes[] = {
+        {.prefix = {.ip = {.family = 4, .b = {10, 5}}, .len = 16},
+         .peer = "b",
+         .reason = "taken",
+         .text = "another member offers the same",
+         .taken_by = "c"},
+        {.prefix = {.ip = {.family = 4, .b = {10, 6}}, .len = 16},
+         .peer = "b",
+         .reason = "own_lan",
+         .text = "it overlaps a network that this machine is attached to"}};
+    static const struct veld_status_mesh mesh = {.network = "mynet",
+                                                 .id = "1a2b-3c4d",
+                                                 .ipv4 = "10.0.0.1",
+                                                 .members = 3,
+                                                 .online = 2,
+                                                 .coord = "server:50051",
+                                                 .coord_state = "connected",
+                                                 .coord_error = "",
+                                                 .routes = routes,
+                                                 .n_routes = 2,
+                                                 .n_routes_refused = 2};
     static const uint8_t pub[32] = {1};
     static struct veld_ip addr = {.family = 4, .b = {10, 0, 0, 2}};
     static struct veld_config_peer peers[2] = {
@@ -57,6 +80,7 @@ static json_t *serve_status(void *ctx)
                                           .offload = ""},
                             .dns_server = "127.0.86.1",
                             .dns_method = "off",
+                            .mesh = in_network ? &mesh : NULL,
                             .peers = list,
                             .n_peers = 2,
                             .health = health,
@@ -199,6 +223,13 @@ static void set_up_server(void)
     server = serve();
 }
 
+static void set_up_network(void)
+{
+    in_network = true;
+    set_up_server();
+}
+
+TestSuite(cli_in_network, .init = set_up_network, .fini = tear_down, .timeout = 60);
 TestSuite(cli, .init = set_up, .fini = tear_down, .timeout = 60);
 TestSuite(cli_served, .init = set_up_server, .fini = tear_down, .timeout = 60);
 
@@ -302,6 +333,18 @@ Test(cli_served, status)
     cr_assert_not_null(json, "%s", output);
     cr_assert_eq(json_integer_value(json_object_get(json, "version")), VELD_STATUS_VERSION);
     json_decref(json);
+}
+
+Test(cli_in_network, status)
+{
+    cr_assert_eq(run("status"), 0);
+    says("\nnetwork mynet (1a2b-3c4d)  3 members, 2 online; coord server server:50051: "
+         "connected\n");
+    says("\nroute not used: 10.5.0.0/16 of b: another member offers the same (c)\n");
+    says("\nroute not used: 10.6.0.0/16 of b: it overlaps a network that this machine is "
+         "attached to\n");
+    cr_assert_eq(run("up"), 0);
+    says("  network    mynet\n");
 }
 
 Test(cli_served, peers_dump_is_for_scripts)
