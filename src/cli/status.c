@@ -135,11 +135,12 @@ static void print_network(const json_t *status, FILE *out)
 {
     const json_t *network = json_object_get(status, "network");
     const json_t *coord = json_object_get(status, "coord");
+    uint64_t members = number_at(network, "members");
     if (!network)
         return;
-    fprintf(out, "network %s (%s)  %" PRIu64 " members, %" PRIu64 " online",
-            veld_json_text(network, "name"), veld_json_text(network, "id"),
-            number_at(network, "members"), number_at(network, "online"));
+    fprintf(out, "network %s (%s)  %" PRIu64 " member%s, %" PRIu64 " online",
+            veld_json_text(network, "name"), veld_json_text(network, "id"), members,
+            members == 1 ? "" : "s", number_at(network, "online"));
     if (coord)
         fprintf(out, "; coord server %s: %s", veld_json_text(coord, "address"),
                 veld_json_text(coord, "state"));

@@ -190,9 +190,10 @@ static int fail_membership(const char *state_dir, const char *network, int rc,
 {
     if (rc == VELD_E_PERM)
         return veld_fail(diag, rc,
-                         "this machine's membership of %s was revoked; ask to be let in anew: "
-                         "veld leave %s, then veld up --network %s",
-                         network, network, network);
+                         "this machine's membership of %s was revoked; it can come back only "
+                         "with another key: veld leave %s, move %s/identity away, and join "
+                         "again",
+                         network, network, state_dir);
     if (rc == VELD_E_RANGE)
         return veld_fail(diag, rc,
                          "this machine's membership of %s has ended, or has not begun by this "

@@ -130,6 +130,29 @@ def test_the_servers_database_is_lost(start, machine, ca):
     assert m.membership().network_id == before
 
 
+def test_a_membership_that_has_ended_is_asked_for_anew(server, machine, mynet):
+    """Of the owner's machine at once; under the name it had."""
+    m = make(machine, server)
+    net = Network(mynet, owner=m.owner())
+    chain = net.chain(m.key(), "old-name", serial=7, not_before=100, not_after=int(time.time()) - 5)
+    m.file("membership").write_bytes(chain.SerializeToString())
+    m.serve()
+    m.veld("up", "--network", mynet, root=True)
+    m.down()
+    assert m.membership().name == "old-name" and m.membership().not_after == 0
+    chain = net.chain(m.key(), "first", not_before=int(time.time()) + 5000)
+    m.file("membership").write_bytes(chain.SerializeToString())
+    assert "clock is right" in m.fails("up", "--network", mynet, root=True)
+
+
+def test_a_membership_that_was_revoked_needs_another_key(server, machine, mynet):
+    m = make(machine, server)
+    net = Network(mynet, owner=m.owner())
+    m.file("revocations").write_bytes(net.revocations([m.key().public]).SerializeToString())
+    line = m.fails("up", "--network", mynet, root=True)
+    assert "was revoked" in line and f"move {m.state}/identity away" in line
+
+
 # ---- By approval ----
 
 

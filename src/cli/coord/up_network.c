@@ -46,21 +46,36 @@ struct joining {
 
 /* ---- Already a member ---- */
 
+/* One whose time is over is asked for anew, under the same name. */
+static bool has_ended(struct joining *j, const struct veld_blob *chain, uint64_t now_s)
+{
+    struct veld_network network;
+    struct veld_membership m;
+    struct veld_diag ignored;
+    if (veld_profile_network_load(j->machine.state_dir, j->network, &network, &ignored) < 0 ||
+        veld_membership_read(chain->p, chain->len, network.id, NULL, 0, &m) < 0 ||
+        m.ends_s == 0 || m.ends_s >= now_s ||
+        memcmp(m.member, j->machine.id->pub, sizeof m.member) != 0)
+        return false;
+    j->entry.membership = m;
+    return true;
+}
+
 /* The membership's file decides; what else is missing then is an error. */
 static int load_profile(struct joining *j, struct veld_diag *diag)
 {
     struct veld_blob chain = {0};
+    uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
     int rc = veld_profile_read(j->machine.state_dir, j->network, VELD_PROFILE_MEMBERSHIP,
                                VELD_CHAIN_MAX, &chain, diag);
-    veld_blob_clear(&chain);
-    if (rc == VELD_E_NOENT)
-        return 0;
-    uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
-    if (rc == 0)
+    bool is_there = rc == 0;
+    if (is_there)
         rc = veld_profile_load(j->machine.state_dir, j->network, j->machine.id->pub, now_s,
                                &j->profile, diag);
-    j->is_member = rc == 0;
-    return rc;
+    j->is_member = is_there && rc == 0;
+    bool ended = is_there && rc == VELD_E_RANGE && has_ended(j, &chain, now_s);
+    veld_blob_clear(&chain);
+    return rc == VELD_E_NOENT && !is_there ? 0 : ended ? 0 : rc;
 }
 
 static int check_member(struct joining *j, struct veld_diag *diag)
@@ -94,7 +109,7 @@ static int widen(struct joining *j, struct veld_diag *diag)
 
 /* ---- Not yet a member ---- */
 
-/* As asked for; else as in the request that waits; else by the host. */
+/* As asked for; else as before, or as in the request that waits; else by the host. */
 static int choose_name(struct joining *j, char out[VELD_LABEL_MAX + 1], struct veld_diag *diag)
 {
     struct veld_blob bytes = {0};
@@ -103,6 +118,8 @@ static int choose_name(struct joining *j, char out[VELD_LABEL_MAX + 1], struct v
     if (j->r->name)
         return veld_label_typed(j->r->name, "machine", out, diag);
     veld_label_of_machine(out);
+    if (j->entry.membership.serial > 0)
+        strcpy(out, j->entry.membership.name);
     if (veld_profile_read(j->machine.state_dir, j->network, VELD_PROFILE_REQUEST,
                           VELD_SIGNED_MAX, &bytes, &ignored) == 0 &&
         veld_join_request_read(bytes.p, bytes.len, &request) == 0)
