@@ -14,7 +14,7 @@
 #define LOOKUP_EVERY_MS      2000 /* names, at most so often */
 #define KEEPALIVE_MS         30000
 #define KEEPALIVE_TIMEOUT_MS 10000
-#define METADATA_MAX         8192
+#define METADATA_MAX         4096 /* a status has the most: its text, escaped */
 
 #define INTEGER(k, v)                                                                          \
     {                                                                                          \
