@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #define CONNECT_NS (3 * VELD_NS_PER_S) /* for one address, so that the next has its turn */
-#define SHOWN_MAX  65536               /* bytes that a server may send for a handshake */
 
 struct probe {
     const char *text; /* HOST:PORT as given */
@@ -31,7 +30,6 @@ struct probe {
     int fd;
     SSL_CTX *context;
     SSL *ssl;
-    size_t received;
 };
 
 /* ---- The socket ---- */
@@ -152,9 +150,8 @@ static int fill(struct probe *p)
     ssize_t n = recv(p->fd, bytes, sizeof bytes, 0);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : errno;
-    p->received += (size_t)n;
-    if (n == 0 || p->received > SHOWN_MAX)
-        return n == 0 ? ECONNRESET : EMSGSIZE;
+    if (n == 0)
+        return ECONNRESET;
     return BIO_write(SSL_get_rbio(p->ssl), bytes, (int)n) == n ? 0 : ENOMEM;
 }
 
@@ -189,7 +186,8 @@ static bool add_pem(BIO *out, X509 *x)
     return x && PEM_write_bio_X509(out, x) == 1;
 }
 
-/* The first certificate, or all that were shown, in PEM, on the heap. NULL: none, or too much. */
+/* The first certificate, or all that were shown, in PEM, on the heap. NULL: none. OpenSSL
+ * takes at most 100 KB of them. */
 static char *pem_of(const struct probe *p, bool all)
 {
     char *bytes, *text = NULL;
@@ -199,7 +197,7 @@ static char *pem_of(const struct probe *p, bool all)
     for (int i = 1; is && all && i < sk_X509_num(chain); i++)
         is = add_pem(out, sk_X509_value(chain, i));
     long len = is ? BIO_get_mem_data(out, &bytes) : 0;
-    if (len > 0 && len <= SHOWN_MAX)
+    if (len > 0)
         text = strndup(bytes, (size_t)len);
     BIO_free(out);
     return text;
