@@ -21,7 +21,8 @@
  *
  * The first open loads gRPC, which stays (client_grpc.h) with seven threads of its
  * own: they have the rights of the thread that opens, so drop those before. The
- * process must not fork without exec while a client is open.
+ * process must not fork without exec while a client is open, nor exit: what gRPC
+ * still does would have OpenSSL taken from under it.
  */
 #ifndef VELD_RPC_CLIENT_H
 #define VELD_RPC_CLIENT_H
