@@ -32,7 +32,7 @@ struct grpc_test_answer {
     bool hang;      /* no status until the client gives up */
     bool compress;
     grpc_status_code code;
-    char text[2048];
+    char text[8192];
 };
 typedef void grpc_test_answer_fn(void *ctx, const struct grpc_test_call *call,
                                  struct grpc_test_answer *a);

@@ -129,3 +129,20 @@ Test(certificate, doubts_what_cannot_be_read)
     test_certificate_clear(&ca);
     test_certificate_clear(&c);
 }
+
+Test(certificate, doubts_what_can_be_forged_or_is_no_servers)
+{
+    struct test_certificate ca, c;
+    test_certificate_make(&ca, NULL, NULL, "a CA", 0);
+    test_certificate_make(&c, "DNS:a", &ca, NULL, 0);
+    cr_expect_null(doubt_of(&c, &ca, "a:1"));
+    cr_assert_gt(X509_sign(c.x, ca.pkey, EVP_sha1()), 0);
+    test_certificate_write(&c);
+    cr_expect_not_null(doubt_of(&c, &ca, "a:1"), "SHA-1");
+    test_certificate_extend(c.x, NID_ext_key_usage, "clientAuth");
+    cr_assert_gt(X509_sign(c.x, ca.pkey, EVP_sha256()), 0);
+    test_certificate_write(&c);
+    cr_expect_not_null(doubt_of(&c, &ca, "a:1"), "a client's");
+    test_certificate_clear(&ca);
+    test_certificate_clear(&c);
+}

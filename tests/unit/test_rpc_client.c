@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -148,6 +149,11 @@ Test(rpc_client, cleans_what_the_server_says)
     wordy[0] = 7;
     cr_expect_eq(ask("Fail", wordy, sizeof wordy, 5000), VELD_E_PERM);
     cr_expect_eq(strlen(strstr(diag.text, "ww")), VELD_RPC_TEXT_MAX);
+    char endless[6000];
+    memset(endless, 'w', sizeof endless);
+    endless[0] = 7;
+    int rc = ask("Fail", endless, sizeof endless, 5000);
+    cr_expect(rc < 0 && rc != VELD_E_PERM && !says("www"), "%d: %s", rc, diag.text);
 }
 
 Test(rpc_client, refuses_replies_that_are_none)
@@ -446,6 +452,7 @@ Test(rpc_alone, leaves_no_thread_behind, .timeout = 60)
         cr_assert_eq(veld_rpc_call(client, NULL, "Echo", "", 0, 60000, on_done, NULL), 0);
         uint64_t before_ns = veld_clock_mono_ns();
         veld_rpc_close(client);
+        cr_expect_not(grpc_is_initialized(), "%d: a process that exits now may crash", i);
         cr_expect_lt(veld_clock_mono_ns() - before_ns, VELD_NS_PER_S, "%d", i);
         cr_expect_eq(seen.dones, i + 1);
         for (int ms = 0; threads() > before && ms < 200; ms++)
@@ -453,6 +460,54 @@ Test(rpc_alone, leaves_no_thread_behind, .timeout = 60)
         cr_expect_eq(threads(), before, "%d: %u", i, threads());
         close(fd);
     }
+}
+
+Test(rpc_alone, waits_for_no_attempt_when_it_closes, .timeout = 60)
+{
+    uint64_t least_ns = UINT64_MAX; /* of some, since others may be busy here */
+    int fd = listen_silently(true);
+    struct veld_rpc_server s = {.address = address};
+    cr_assert_eq(veld_crypto_init(), 0);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(veld_rpc_open(&client, &s, &diag), 0, "%s", diag.text);
+        cr_expect_eq(ask("Echo", "", 0, 5000), VELD_E_IO); /* the next is half a second away */
+        uint64_t before_ns = veld_clock_mono_ns();
+        veld_rpc_close(client);
+        uint64_t took_ns = veld_clock_mono_ns() - before_ns;
+        least_ns = took_ns < least_ns ? took_ns : least_ns;
+    }
+    cr_expect_lt(least_ns, 200 * VELD_NS_PER_MS);
+    close(fd);
+}
+
+Test(rpc_alone, leaves_signals_to_the_program, .timeout = 60)
+{
+    cr_assert_eq(veld_crypto_init(), 0);
+    int fd = listen_silently(true);
+    struct veld_rpc_server s = {.address = address};
+    cr_assert_eq(veld_rpc_open(&client, &s, &diag), 0, "%s", diag.text);
+    cr_expect_eq(ask("Echo", "", 0, 5000), VELD_E_IO);
+    DIR *d = opendir("/proc/self/task");
+    unsigned n = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        char path[300], line[128];
+        unsigned long blocked = 0;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+        FILE *f = atoi(e->d_name) == getpid() || e->d_name[0] == '.' ? NULL : fopen(path, "r");
+        while (f && fgets(line, sizeof line, f))
+            if (sscanf(line, "SigBlk: %lx", &blocked) == 1)
+                n += (blocked & (1ul << (SIGTERM - 1))) != 0;
+        if (f)
+            fclose(f);
+        cr_expect(!f || blocked & (1ul << (SIGTERM - 1)), "%s", e->d_name);
+    }
+    closedir(d);
+    cr_expect_geq(n, 2);
+    veld_rpc_close(client);
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    cr_expect_not(sigismember(&now, SIGTERM));
+    close(fd);
 }
 
 Test(rpc_alone, takes_no_proxy_from_the_environment, .timeout = 60)

@@ -116,6 +116,8 @@ Test(rpc_text, drops_what_is_no_utf8)
     char out[VELD_RPC_TEXT_MAX + 1];
     cr_expect_eq(veld_rpc_text_clean(out, "a\0b", 3), 2);
     cr_expect_str_eq(out, "ab");
+    cr_expect_eq(veld_rpc_text_clean(out, "ab\xe2\x82\xac", 4), 2,
+                 "the last byte is another's");
 }
 
 Test(rpc_text, is_cut_between_characters)
