@@ -282,6 +282,8 @@ Test(engine_candidates, new_keys_go_where_the_old_ones_did_until_a_better_addres
         cr_assert_eq(run_timers(&p, &p.a, 10000), 0);
         cr_assert_eq(current(&p.a), fresh);
         cr_assert(endpoint_is(&p.a, found ? &from : &p.b.address));
+        on_session(&p, &p.a, VELD_EV_REKEY_DUE, fresh, &from);
+        cr_assert_eq(actions_of(&p.a, VELD_ACT_SEND), 1, "the search is over");
         pair_free(&p);
     }
 }
