@@ -204,6 +204,19 @@ Test(members, what_was_unlisted_does_not_come_back_older)
     cr_assert_eq(find(1)->sequence, 5);
 }
 
+/* Nor when it was forgotten meanwhile, for whatever reason. */
+Test(members, what_was_forgotten_does_not_come_back_older)
+{
+    cr_assert_eq(apply(SAYS(1, "b", NULL, 5, .serial = 5)), 0);
+    veld_members_unlist(members, pub(1));
+    veld_members_drop(members, pub(1));
+    cr_assert_null(find(1));
+    cr_assert_eq(apply(SAYS(1, "b", NULL, 4, .serial = 5)), VELD_E_REPLAY);
+    cr_assert_eq(apply(SAYS(1, "b", NULL, 6, .serial = 4)), VELD_E_REPLAY);
+    cr_assert_null(find(1));
+    cr_assert_eq(apply(SAYS(1, "b", NULL, 5, .serial = 5)), 0, "the same");
+}
+
 /* ---- What the server lists ---- */
 
 Test(members, the_server_takes_nobody_away)

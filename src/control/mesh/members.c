@@ -1,6 +1,7 @@
 #include "control/mesh/members.h"
 
 #include "base/bytes.h"
+#include "control/mesh/departed.h"
 #include "control/mesh/hash.h"
 #include "crypto/primitives.h"
 
@@ -31,6 +32,7 @@ struct veld_members {
     GHashTable *by_pub;              /* -> entry, owned */
     GHashTable *claims[CLAIM_KINDS]; /* name or address -> claim, owned */
     GQueue changed;                  /* of P, 32 bytes each, owned */
+    struct veld_departed *departed;
     size_t unlisted;
     unsigned round;
     bool resetting;
@@ -207,6 +209,7 @@ static void remove_entry(struct veld_members *t, struct entry *e)
 {
     give_up_claims(t, e);
     note(t, e);
+    veld_departed_note(t->departed, e->m.pub, e->m.sequence, e->m.serial);
     t->unlisted -= !e->m.listed;
     g_hash_table_remove(t->by_pub, e->m.pub);
 }
@@ -327,6 +330,9 @@ int veld_members_apply(struct veld_members *t, struct veld_member_news *news)
     struct entry *e = g_hash_table_lookup(t->by_pub, pub);
     if (e)
         return apply_known(t, e, news);
+    if (veld_departed_is_older(t->departed, pub, news->record.sequence,
+                               news->record.membership.serial))
+        return VELD_E_REPLAY;
     if (g_hash_table_size(t->by_pub) >= VELD_MEMBERS_MAX && !make_room(t))
         return VELD_E_FULL;
     e = g_new0(struct entry, 1);
@@ -533,6 +539,7 @@ struct veld_members *veld_members_new(const struct veld_members_self *self)
     t->claims[CLAIM_NAME] = g_hash_table_new_full(veld_hash_name, g_str_equal, NULL, g_free);
     t->claims[CLAIM_IPV4] = g_hash_table_new_full(veld_hash_ip, veld_same_ip, NULL, g_free);
     g_queue_init(&t->changed);
+    t->departed = veld_departed_new();
     return t;
 }
 
@@ -544,5 +551,6 @@ void veld_members_free(struct veld_members *t)
     for (enum claim_kind kind = 0; kind < CLAIM_KINDS; kind++)
         g_hash_table_destroy(t->claims[kind]);
     g_queue_clear_full(&t->changed, g_free);
+    veld_departed_free(t->departed);
     g_free(t);
 }

@@ -4,7 +4,8 @@
  * Invariants:
  *  - whoever is here has proved its membership, which holds at present: what ends
  *    or is revoked goes;
- *  - a member's record and membership never go back to older ones;
+ *  - a member's record and membership never go back to older ones, nor do they after
+ *    the member was taken away (departed.h);
  *  - a name or an IPv4 address is used for one member at most. A claim loses to
  *    this machine's own and to a pin (pins.h); of claims that nobody has pinned, to
  *    the one known earlier. Who loses one is blocked altogether;
