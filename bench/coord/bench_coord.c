@@ -153,7 +153,10 @@ static void on_event(void *ctx, const uint8_t *bytes, size_t len)
         fail(0, "an event cannot be read");
         return;
     }
-    w->revision = e.revision;
+    if (e.synced)
+        w->revision = e.revision;
+    if (e.revision > newest)
+        newest = e.revision;
     if (e.synced && !w->synced) {
         w->synced = true;
         n_synced++;

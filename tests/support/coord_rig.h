@@ -322,6 +322,7 @@ struct coord_watch {
     GHashTable *known;  /* by P */
     GHashTable *before; /* during a reset: what was known before it; NULL else */
     uint64_t revision, epoch;
+    uint64_t whole; /* of the last event that was synced */
     bool synced;
     unsigned events, resets, signals, presences;
     uint8_t signal_from[32];
@@ -365,7 +366,7 @@ static inline enum veld_coord_code coord_watch(struct coord_rig *r, struct coord
     Veld__Coord__V1__WatchRequest q = VELD__COORD__V1__WATCH_REQUEST__INIT;
     struct coord_call c;
     q.network_id = coord_id(r);
-    q.from_revision = w->revision;
+    q.from_revision = w->revision = w->whole;
     q.revocation_epoch = w->epoch;
     coord_sign(r, &c, m->id->seed, "Watch", &q);
     if (!w->known)
@@ -408,6 +409,7 @@ static inline void coord_apply(struct coord_watch *w, const struct veld_shared_b
         g_clear_pointer(&w->before, g_hash_table_destroy);
         w->before = w->known;
         w->known = coord_known_table();
+        w->whole = 0;
     }
     test_trust_must(e->reset || e->revision >= w->revision ? 0 : VELD_E_STATE, "order");
     for (size_t i = 0; i < e->n_members; i++)
@@ -435,8 +437,10 @@ static inline void coord_apply(struct coord_watch *w, const struct veld_shared_b
     w->revision = e->revision;
     w->synced = e->synced;
     w->events++;
-    if (e->synced)
+    if (e->synced) {
         g_clear_pointer(&w->before, g_hash_table_destroy);
+        w->whole = e->revision;
+    }
     veld__coord__v1__watch_event__free_unpacked(e, NULL);
 }
 

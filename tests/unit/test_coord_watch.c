@@ -133,17 +133,17 @@ Test(coord_watch, revisions_of_another_time_are_reset)
 {
     watch_a();
     coord_unwatch(&r, &wa);
-    wa.revision += 1000000;
+    wa.whole += 1000000;
     ok(coord_watch(&r, &wa, &a));
     coord_drain(&r, &wa);
     cr_assert_eq(wa.resets, 2);
     coord_unwatch(&r, &wa);
-    wa.revision = 17; /* before this network was */
+    wa.whole = 17; /* before this network was */
     ok(coord_watch(&r, &wa, &a));
     coord_drain(&r, &wa);
     cr_assert_eq(wa.resets, 3);
     coord_unwatch(&r, &wa);
-    wa.revision = UINT64_MAX;
+    wa.whole = UINT64_MAX;
     ok(coord_watch(&r, &wa, &a));
     coord_drain(&r, &wa);
     cr_assert_eq(wa.resets, 4);
@@ -181,11 +181,11 @@ Test(coord_watch, resync_when_removals_were_forgotten)
     coord_unwatch(&r, &wa);
     coord_unwatch(&r, &wb);
     coord_reopen(&r);
-    wb.revision -= 1; /* among the removals that are remembered */
+    wb.whole -= 1; /* among the removals that are remembered */
     ok(coord_watch(&r, &wb, &b));
     coord_drain(&r, &wb);
     cr_assert_eq(wb.resets, 1);
-    wb.revision -= 9000;
+    wb.whole -= 9000;
     coord_unwatch(&r, &wb);
     ok(coord_watch(&r, &wb, &b));
     coord_drain(&r, &wb);

@@ -82,7 +82,7 @@ static void on_event(struct veld_mesh *m, struct veld_watch_event *e)
         veld_members_unlist(m->members, e->removed[i]);
     if (e->synced)
         veld_members_synced(m->members);
-    if (!veld_members_is_resetting(m->members) && e->revision > 0) {
+    if (e->synced && e->revision > 0) { /* only there may a watch go on */
         m->cache_dirty |= m->revision != e->revision;
         m->revision = e->revision;
     }

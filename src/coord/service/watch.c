@@ -221,6 +221,7 @@ void veld_watch_begin(struct veld_coord_call *c, uint64_t from_revision,
         .to_look_at.data = w,
         .waits = true,
         .revision = from_revision,
+        .whole = from_revision,
         .epoch = revocation_epoch,
     };
     *b = (struct beginning){.w = w, .before = m->watcher, .m = m};
