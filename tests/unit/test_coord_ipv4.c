@@ -152,8 +152,10 @@ Test(coord_ipv4, the_one_that_rested_longest_when_there_is_no_other)
     take(20, 0x0a010204);
     cr_assert_eq(pick(21, 0), 0x0a010202);
     cr_assert_eq(pick(21, 0x0a010206), 0x0a010202, "not the one it wishes for");
+    uint8_t id[32];
+    memcpy(id, net->id, sizeof id);
     coord_commit(&r);
     coord_reopen(&r);
-    net = veld_net_by_name(r.service->registry, net->descriptor.name);
+    net = veld_net_by_id(r.service->registry, id);
     cr_assert_eq(pick(21, 0), 0x0a010202, "and so after a restart");
 }

@@ -271,12 +271,13 @@ Test(coord_watch, bytes_are_shared)
     cr_assert(veld_watch_next(wa.w, &r.now, &x, &status));
     cr_assert(veld_watch_next(wb.w, &r.now, &y, &status));
     cr_assert_eq(x, y, "a change");
+    coord_unwatch(&r, &wa);
+    coord_unwatch(&r, &wb);
     coord_close(&r); /* who still sends it, still has it */
     cr_assert_eq(x->refs, 2);
     veld_shared_unref(x);
     veld_shared_unref(y);
     coord_open(&r, NULL);
-    wa.w = wb.w = NULL;
 }
 
 /* What is kept for the next is given back when nobody comes for it. */
