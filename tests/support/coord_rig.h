@@ -273,6 +273,24 @@ coord_register(struct coord_rig *r, const struct test_member *m, uint64_t sequen
     return coord_publish(r, m, &record);
 }
 
+/* Device `n`, as "server<n>", by a token of so many uses (0: any) that expires then (0: never). */
+static inline struct test_member coord_join_by_token(const struct coord_rig *r, unsigned n,
+                                                     uint32_t uses, uint64_t expires_s)
+{
+    struct test_member m = {.id = test_trust_identity(n)};
+    struct veld_token token = test_token(&r->trust, 77);
+    struct veld_signer owner = test_owner(&r->trust);
+    char text[VELD_TOKEN_TEXT_MAX], name[16];
+    token.uses = uses;
+    token.expires_s = expires_s;
+    snprintf(name, sizeof name, "server%u", n);
+    test_trust_must(veld_token_make(text, &owner, r->trust.network.id, &token), "token");
+    test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, r->trust.now_s - 600),
+                    name);
+    test_member_read(&r->trust, &m);
+    return m;
+}
+
 static inline enum veld_coord_code coord_leave(struct coord_rig *r, const struct test_member *m,
                                                bool forget)
 {

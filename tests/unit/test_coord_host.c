@@ -23,8 +23,9 @@ struct ledger {
         bool has_caller, has_member;
     } line[LEDGER_MAX];
     size_t n;
-    const char *refuse; /* any act that is named so */
-    int open;           /* starts less stops */
+    const char *refuse;  /* any act that is named so */
+    int open;            /* starts less stops */
+    const char *network; /* what is asked is about it */
     bool is_bankrupt;
 };
 
@@ -39,6 +40,7 @@ static uint64_t account_of(void *ctx, const uint8_t caller[32], struct veld_ip f
 static int allow(void *ctx, const struct veld_coord_deed *d, struct veld_diag *diag)
 {
     struct ledger *l = ctx;
+    cr_assert_str_eq(d->network->name, l->network);
     if (l->refuse && strcmp(veld_coord_act_name(d->act), l->refuse) == 0)
         return VELD_E_PERM;
     for (size_t i = 0; i < VELD_ARRAY_LEN(l->plans); i++) {
@@ -106,7 +108,8 @@ static const struct veld_coord_host host = {
 static void start(void)
 {
     struct veld_service_config cfg = {.host = &host};
-    ledger = (struct ledger){.plans = {{.account = 2, .networks = 1, .members = 3},
+    ledger = (struct ledger){.network = "mynet",
+                             .plans = {{.account = 2, .networks = 1, .members = 3},
                                        {.account = 7, .networks = 0, .members = 0}}};
     coord_open(&r, &cfg); /* calls come from 192.0.2.1: account 2 */
 }
@@ -136,17 +139,21 @@ Test(coord_host, plans)
     for (unsigned i = 0; i < 5; i++)
         m[i] = join(i);
     ok(coord_create(&r));
+    ledger.network = "second";
     refused(coord_create_by(&r, other.owner_seed, &network, NULL), VELD_CODE_RESOURCE_EXHAUSTED,
             "your plan has 1 networks");
+    ledger.network = "mynet";
     for (unsigned i = 0; i < 3; i++)
         ok(coord_register(&r, &m[i], 1));
     refused(coord_register(&r, &m[3], 1), VELD_CODE_RESOURCE_EXHAUSTED,
             "your plan has 3 machines");
     ok(coord_register(&r, &m[0], 2));
     r.from.b[2] = 7;
+    ledger.network = "second";
     refused(coord_create_by(&r, other.owner_seed, &network, NULL), VELD_CODE_RESOURCE_EXHAUSTED,
             "your plan has 0 networks");
     r.from.b[2] = 9;
+    ledger.network = "mynet";
     refused(coord_register(&r, &m[4], 1), VELD_CODE_PERMISSION_DENIED, "no account pays");
     for (unsigned i = 0; i < 5; i++)
         test_member_free(&m[i]);

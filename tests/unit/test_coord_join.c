@@ -1,6 +1,8 @@
 /* RequestJoin, ListJoins, AnswerJoin: asking to be let in, and the answer. */
 #include "../support/coord_asserts.h"
 
+#include "coord/service/impl.h"
+
 static struct coord_rig r;
 
 static void start(void)
@@ -361,6 +363,31 @@ Test(coord_join, a_full_list_fits)
         batch = of;
     }
     cr_assert_eq(count, 256);
+}
+
+/* Nor do longer ones than anybody would write make it longer than a reply may be. */
+Test(coord_join, a_list_is_a_reply)
+{
+    static uint8_t body[VELD_SIGNED_MAX - 128];
+    Veld__Trust__V1__Signed said = VELD__TRUST__V1__SIGNED__INIT;
+    Veld__Coord__V1__ListJoinsRequest q = VELD__COORD__V1__LIST_JOINS_REQUEST__INIT;
+    uint8_t bytes[VELD_SIGNED_MAX];
+    said.body = coord_bytes(body, sizeof body);
+    struct veld_blob request = {.p = bytes, .len = veld__trust__v1__signed__pack(&said, bytes)};
+    struct veld_net *net = veld_net_by_id(r.service->registry, r.trust.network.id);
+    for (unsigned n = 0; n < 300; n++) {
+        struct veld_join like = {.state = VELD_JOIN_IS_WAITING, .filed_s = r.trust.now_s};
+        test_trust_seed(like.p, n);
+        veld_join_set(r.service->registry, net, &like, &request, NULL);
+    }
+    cr_assert_eq(coord_commit(&r), 0);
+    q.network_id = coord_id(&r);
+    ok(coord_call(&r, r.trust.owner_seed, "ListJoins", &q));
+    cr_assert_lt(r.reply.len, 1u << 20);
+    Veld__Coord__V1__ListJoinsReply *reply =
+        coord_reply(&r, &veld__coord__v1__list_joins_reply__descriptor);
+    cr_assert_geq(reply->n_requests, 240);
+    veld__coord__v1__list_joins_reply__free_unpacked(reply, NULL);
 }
 
 Test(coord_join, filed_so_often)

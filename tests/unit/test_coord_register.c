@@ -273,7 +273,8 @@ static void end_of(const struct test_member *m, struct test_member *ended, uint6
 /* A membership that has ended: no calls at once, no watch soon, and neither name nor address held. */
 Test(coord_register, memberships_end)
 {
-    struct test_member a = join(1, "server1"), b = join(2, "server1"), ended;
+    struct test_member a = join(1, "server1"), b = join(2, "server1"), c = join(3, "server1");
+    struct test_member ended;
     Veld__Coord__V1__ListPeersRequest q = VELD__COORD__V1__LIST_PEERS_REQUEST__INIT;
     struct coord_watch w = {0};
     end_of(&a, &ended, 100);
@@ -287,8 +288,12 @@ Test(coord_register, memberships_end)
     refused(coord_call(&r, a.id->seed, "ListPeers", &q), VELD_CODE_PERMISSION_DENIED,
             "has ended");
     refused(coord_register(&r, &ended, 2), VELD_CODE_PERMISSION_DENIED, "has ended");
-    ok(coord_lease(&r, &b));
+    ok(coord_lease(&r, &b)); /* and the one who had the name is gone with that */
+    struct veld_service_stats stats;
+    veld_service_get_stats(r.service, &stats);
+    cr_assert_eq(stats.members, 1);
     coord_tick(&r);
+    refused(coord_lease(&r, &c), VELD_CODE_ALREADY_EXISTS, "is taken");
     cr_assert_eq(w.ready, 1);
     coord_drain(&r, &w);
     cr_assert_eq(w.end.code, VELD_CODE_PERMISSION_DENIED);
@@ -297,6 +302,7 @@ Test(coord_register, memberships_end)
     ok(coord_register(&r, &again, 3));
     test_member_free(&a);
     test_member_free(&b);
+    test_member_free(&c);
     test_member_free(&ended);
     test_member_free(&again);
 }
@@ -336,29 +342,13 @@ Test(coord_register, not_before_it_begins)
 
 /* ---- tokens ---- */
 
-static struct test_member by_token(unsigned n, uint32_t uses, uint64_t expires_s)
-{
-    struct test_member m = {.id = test_trust_identity(n)};
-    struct veld_token token = test_token(&r.trust, 77);
-    struct veld_signer owner = test_owner(&r.trust);
-    char text[VELD_TOKEN_TEXT_MAX], name[16];
-    token.uses = uses;
-    token.expires_s = expires_s;
-    snprintf(name, sizeof name, "server%u", n);
-    test_trust_must(veld_token_make(text, &owner, r.trust.network.id, &token), "token");
-    test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, r.trust.now_s - 600),
-                    name);
-    test_member_read(&r.trust, &m);
-    return m;
-}
-
 /* A thousand at once, in one batch and in many, with a one-use token: one wins. */
 Test(coord_register, a_thousand_uses_of_a_one_use_token)
 {
     static struct test_member m[1000];
     unsigned in = 0;
     for (unsigned i = 0; i < 1000; i++)
-        m[i] = by_token(i, 1, 0);
+        m[i] = coord_join_by_token(&r, i, 1, 0);
     for (unsigned i = 0; i < 1000; i++) {
         r.hold = i % 10 != 9 && i < 500;
         if (coord_lease(&r, &m[i]) == VELD_CODE_OK)
@@ -384,7 +374,7 @@ Test(coord_register, a_thousand_uses_of_a_one_use_token)
 Test(coord_register, a_token_of_some_uses)
 {
     for (unsigned i = 0; i < 5; i++) {
-        struct test_member m = by_token(i, 3, 0);
+        struct test_member m = coord_join_by_token(&r, i, 3, 0);
         enum veld_coord_code code = coord_register(&r, &m, 1);
         cr_assert_eq(code, i < 3 ? VELD_CODE_OK : VELD_CODE_RESOURCE_EXHAUSTED, "%s",
                      r.status.text);
@@ -395,7 +385,7 @@ Test(coord_register, a_token_of_some_uses)
 Test(coord_register, a_token_of_any_number_of_uses)
 {
     for (unsigned i = 0; i < 20; i++) {
-        struct test_member m = by_token(i, 0, 0);
+        struct test_member m = coord_join_by_token(&r, i, 0, 0);
         ok(coord_lease(&r, &m));
         test_member_free(&m);
     }
@@ -416,8 +406,8 @@ static void make_network_new(void)
 Test(coord_register, an_expired_token_admits_nobody_new)
 {
     make_network_new();
-    struct test_member a = by_token(1, 0, r.trust.now_s + 100),
-                       b = by_token(2, 0, r.trust.now_s + 100);
+    struct test_member a = coord_join_by_token(&r, 1, 0, r.trust.now_s + 100),
+                       b = coord_join_by_token(&r, 2, 0, r.trust.now_s + 100);
     ok(coord_register(&r, &a, 1));
     coord_pass(&r, 99 * VELD_NS_PER_S);
     ok(coord_register(&r, &a, 2));
@@ -437,8 +427,8 @@ Test(coord_register, uses_of_expired_tokens_are_forgotten)
 {
     make_network_new();
     GBytes *before = test_store_image(r.store);
-    struct test_member a = by_token(1, 1, r.trust.now_s + 100),
-                       b = by_token(2, 1, r.trust.now_s + 100);
+    struct test_member a = coord_join_by_token(&r, 1, 1, r.trust.now_s + 100),
+                       b = coord_join_by_token(&r, 2, 1, r.trust.now_s + 100);
     ok(coord_lease(&r, &a));
     coord_run(&r, 90 * VELD_NS_PER_S, 10 * VELD_NS_PER_S);
     refused(coord_lease(&r, &b), VELD_CODE_RESOURCE_EXHAUSTED, "used up");
@@ -460,7 +450,7 @@ Test(coord_register, after_a_lost_database)
     struct veld_ip had[20];
     struct coord_watch w = {0};
     for (unsigned i = 0; i < 20; i++) {
-        m[i] = by_token(i, 20, r.trust.now_s + 100);
+        m[i] = coord_join_by_token(&r, i, 20, r.trust.now_s + 100);
         ok(coord_register(&r, &m[i], 7));
         had[i] = r.leased;
     }
@@ -488,7 +478,7 @@ Test(coord_register, after_a_lost_database)
     cr_assert_eq(g_hash_table_size(w.known), 20);
     coord_watch_free(&r, &w);
     /* Not for ever. */
-    struct test_member late = by_token(30, 0, r.trust.now_s + 100);
+    struct test_member late = coord_join_by_token(&r, 30, 0, r.trust.now_s + 100);
     coord_pass(&r, 8 * 86400 * VELD_NS_PER_S);
     refused(coord_lease(&r, &late), VELD_CODE_PERMISSION_DENIED, "expired");
     test_member_free(&late);

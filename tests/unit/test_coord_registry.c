@@ -220,6 +220,35 @@ Test(coord_registry, damage_is_told)
     }
 }
 
+/* A key that is cut or has more than it should is nobody's. */
+Test(coord_registry, damaged_keys_are_told)
+{
+    fill();
+    for (const char *kind = "nhrmstuj"; *kind; kind++) {
+        for (int longer = 0; longer < 2; longer++) {
+            struct veld_service *s = NULL;
+            struct veld_diag diag;
+            GBytes *prefix = g_bytes_new(kind, 1);
+            GTreeNode *first = g_tree_lower_bound(r.store->pairs, prefix);
+            gsize len;
+            const uint8_t *key = g_bytes_get_data(g_tree_node_key(first), &len);
+            uint8_t other[128] = {0};
+            cr_assert_eq(key[0], *kind);
+            memcpy(other, key, len);
+            GBytes *bad = g_bytes_new(other, len > 33 && !longer ? len - 1 : len + 1);
+            g_tree_replace(r.store->pairs, g_bytes_ref(bad),
+                           g_bytes_ref(g_tree_node_value(first)));
+            cr_assert_eq(veld_service_open(&s, &r.cfg, &r.now, &diag), VELD_E_FORMAT, "%c",
+                         *kind);
+            cr_assert_not_null(strstr(diag.text, "is damaged"), "%s", diag.text);
+            g_tree_remove(r.store->pairs, bad);
+            g_bytes_unref(bad);
+            g_bytes_unref(prefix);
+        }
+    }
+    coord_reopen(&r);
+}
+
 /* Well under 4 KiB of a member, all its tables included. */
 Test(coord_registry, a_member_is_small)
 {

@@ -13,8 +13,46 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/*
+ * The disk, as LMDB sees it: these stand before the C library's. `disk_fails_at` N makes
+ * the N-th write or sync from then on fail, and with `disk_stays_broken` all that follow.
+ */
+static unsigned disk_ops, disk_fails_at;
+static bool disk_stays_broken;
+
+static bool disk_fails(void)
+{
+    if (disk_fails_at == 0)
+        return false;
+    disk_ops++;
+    errno = EIO;
+    return disk_ops == disk_fails_at || (disk_stays_broken && disk_ops > disk_fails_at);
+}
+
+__attribute__((visibility("default"))) ssize_t disk_pwrite(int fd, const void *p, size_t n,
+                                                           off_t at) __asm__("pwrite");
+ssize_t disk_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    return disk_fails() ? -1 : syscall(SYS_pwrite64, fd, p, n, at);
+}
+
+__attribute__((visibility("default"))) ssize_t disk_writev(int fd, const struct iovec *v,
+                                                           int n) __asm__("writev");
+ssize_t disk_writev(int fd, const struct iovec *v, int n)
+{
+    return disk_fails() ? -1 : syscall(SYS_writev, fd, v, n);
+}
+
+__attribute__((visibility("default"))) int disk_sync(int fd) __asm__("fdatasync");
+int disk_sync(int fd)
+{
+    return disk_fails() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
 
 static char dir[] = "/tmp/veld-test-store.XXXXXX";
 static char path[80];
@@ -366,4 +404,32 @@ Test(coord_store, disk_that_is_full)
     cr_assert_eq(umount(disk), 0);
     snprintf(path, sizeof path, "%s/peers.db", dir);
     cr_assert_eq(veld_store_lmdb_open(&s, path, &diag), 0, "%s", diag.text);
+}
+
+/* Each write and each sync of a batch: it holds or it does not, and the store goes on. */
+Test(coord_store, every_write_and_sync_fails)
+{
+    unsigned failed = 0;
+    for (int stays = 0; stays < 2; stays++) {
+        for (unsigned n = 1; n <= 200; n++) {
+            disk_fails_at = 0;
+            cr_assert_eq(write_much('1'), 0, "%s", diag.text);
+            disk_stays_broken = stays;
+            disk_ops = 0;
+            disk_fails_at = n;
+            int rc = write_much('2');
+            bool reached = disk_ops >= n;
+            disk_fails_at = 0;
+            if (!reached)
+                break; /* it needs no more than that */
+            failed += rc < 0;
+            /* What failed is not there; what could not even be taken back may be, but whole. */
+            cr_assert(holds(rc < 0 ? '1' : '2') || (stays && holds('2')), "operation %u", n);
+            cr_assert_eq(write_much('3'), 0, "after operation %u: %s", n, diag.text);
+            cr_assert(holds('3'));
+            reopen();
+            cr_assert(holds('3'));
+        }
+    }
+    cr_assert_geq(failed, 6, "%u", failed);
 }

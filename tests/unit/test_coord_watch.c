@@ -1,5 +1,6 @@
 /* Watch, SendSignal, ListPeers: who is told what, and who is online. */
 #include "../support/coord_asserts.h"
+#include "../support/coord_dump.h"
 
 #include "coord/service/events.h"
 #include "coord/service/impl.h"
@@ -214,16 +215,42 @@ Test(coord_watch, a_reset_that_is_overtaken_begins_anew)
 /* But removals that were forgotten before it began are no reason to. */
 Test(coord_watch, a_reset_ends)
 {
-    for (unsigned i = 0; i < VELD_REMOVALS_MAX + 200; i++)
-        add_member(100 + i, 100);
+    for (unsigned i = 0; i < VELD_REMOVALS_MAX + 2000; i++)
+        add_member(100 + i, 20);
     for (unsigned i = 0; i < VELD_REMOVALS_MAX + 100; i++)
-        remove_member(100 + 100 + i);
+        remove_member(100 + 1800 + i);
     cr_assert_eq(coord_commit(&r), 0);
     ok(coord_watch(&r, &wa, &a));
-    coord_drain(&r, &wa);
+    for (unsigned i = 0; i < 20 && coord_next(&r, &wa); i++)
+        ;
     cr_assert(wa.synced);
+    cr_assert_geq(wa.events, 4);
     cr_assert_eq(wa.resets, 1);
-    cr_assert_eq(g_hash_table_size(wa.known), 102);
+    cr_assert_eq(g_hash_table_size(wa.known), 1902);
+}
+
+/* They are forgotten with the commit, and not when that fails. */
+Test(coord_watch, forgetting_that_could_not_be_written)
+{
+    for (unsigned i = 0; i < VELD_REMOVALS_MAX + 2; i++)
+        add_member(100 + i, 20);
+    for (unsigned i = 0; i < VELD_REMOVALS_MAX; i++)
+        remove_member(100 + i);
+    cr_assert_eq(coord_commit(&r), 0);
+    char *before = coord_dump(r.service);
+    remove_member(100 + VELD_REMOVALS_MAX);
+    remove_member(100 + VELD_REMOVALS_MAX + 1);
+    r.store->fail_at = 4; /* two forgotten, the head, and the commit */
+    cr_assert_lt(coord_commit(&r), 0);
+    r.store->fail_at = 0;
+    char *after = coord_dump(r.service);
+    cr_assert_str_eq(before, after);
+    cr_assert(coord_is_as_stored(&r));
+    remove_member(100 + VELD_REMOVALS_MAX);
+    cr_assert_eq(coord_commit(&r), 0);
+    cr_assert(coord_is_as_stored(&r));
+    g_free(before);
+    g_free(after);
 }
 
 Test(coord_watch, pages_are_bounded_and_complete)
@@ -316,6 +343,22 @@ Test(coord_watch, nothing_is_told_that_may_be_undone)
     cr_assert_eq(wa.ready, 1);
     coord_drain(&r, &wa);
     cr_assert_not_null(coord_knows(&wa, &c));
+}
+
+/* Nor to one who is not up to date yet, and so does not wait. */
+Test(coord_watch, nor_is_a_snapshot_taken_of_it)
+{
+    ok(coord_watch(&r, &wa, &a));
+    r.hold = true;
+    ok(coord_register(&r, &c, 1));
+    cr_assert_not(coord_next(&r, &wa));
+    r.store->fail_at = 1;
+    cr_assert_lt(coord_commit(&r), 0);
+    r.store->fail_at = 0;
+    cr_assert_eq(wa.ready, 1);
+    coord_drain(&r, &wa);
+    cr_assert(wa.synced);
+    cr_assert_null(coord_knows(&wa, &c));
 }
 
 Test(coord_watch, a_watch_that_could_not_be_written_is_over)
@@ -634,6 +677,14 @@ Test(coord_watch, signals_are_bounded)
     watch_a();
     refused(coord_signal(&r, &b, a.id->pub, sealed, 2049), VELD_CODE_INVALID_ARGUMENT, "2048");
     refused(coord_signal(&r, &b, a.id->pub, sealed, 0), VELD_CODE_INVALID_ARGUMENT, "2048");
+    for (size_t len = 0; len < 64; len += 31) {
+        Veld__Coord__V1__SendSignalRequest q = VELD__COORD__V1__SEND_SIGNAL_REQUEST__INIT;
+        q.network_id = coord_id(&r);
+        q.to = coord_bytes(sealed, len);
+        q.sealed = coord_bytes(sealed, 1);
+        refused(coord_call(&r, b.id->seed, "SendSignal", &q), VELD_CODE_INVALID_ARGUMENT,
+                "32 bytes");
+    }
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < VELD_SIGNALS_MAX; i++)
             ok(coord_signal(&r, &b, a.id->pub, sealed, 2048));

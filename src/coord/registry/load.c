@@ -97,7 +97,7 @@ static int load_head(void *ctx, const uint8_t *key, size_t key_len, const uint8_
     struct veld_net *net = l->net;
     Veld__Coord__Inside__StoredHead *v =
         veld__coord__inside__stored_head__unpack(NULL, value_len, value);
-    bool ok = v != NULL;
+    bool ok = v && key_len == 1 + 32;
     if (ok) {
         net->revision = net->told = v->revision;
         net->horizon = v->horizon;
@@ -112,7 +112,8 @@ static int load_revocations(void *ctx, const uint8_t *key, size_t key_len, const
                             size_t value_len)
 {
     struct loading *l = ctx;
-    if (veld_revocations_read(value, value_len, l->net->id, NULL, &l->net->revocations) < 0)
+    if (key_len != 1 + 32 ||
+        veld_revocations_read(value, value_len, l->net->id, NULL, &l->net->revocations) < 0)
         return damaged(l, "a list of revocations");
     return 0;
 }
