@@ -368,7 +368,7 @@ Test(coord_join, a_full_list_fits)
 /* Nor do longer ones than anybody would write make it longer than a reply may be. */
 Test(coord_join, a_list_is_a_reply)
 {
-    static uint8_t body[VELD_SIGNED_MAX - 128];
+    static uint8_t body[VELD_SIGNED_MAX - 3];
     Veld__Trust__V1__Signed said = VELD__TRUST__V1__SIGNED__INIT;
     Veld__Coord__V1__ListJoinsRequest q = VELD__COORD__V1__LIST_JOINS_REQUEST__INIT;
     uint8_t bytes[VELD_SIGNED_MAX];

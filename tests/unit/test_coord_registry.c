@@ -2,6 +2,8 @@
 #include "../support/coord_asserts.h"
 #include "../support/coord_dump.h"
 
+#include <veld/coord/v1/inside.pb-c.h>
+
 static struct coord_rig r;
 
 static void start(void)
@@ -218,6 +220,32 @@ Test(coord_registry, damage_is_told)
         g_bytes_unref(pair[i].key);
         g_bytes_unref(pair[i].value);
     }
+}
+
+/* What has the right form, and is no member all the same. */
+Test(coord_registry, a_member_without_a_chain_is_damage)
+{
+    struct veld_service *s = NULL;
+    struct veld_diag diag;
+    fill();
+    GBytes *prefix = g_bytes_new("m", 1);
+    GTreeNode *first = g_tree_lower_bound(r.store->pairs, prefix);
+    GBytes *key = g_bytes_ref(g_tree_node_key(first));
+    gsize len;
+    const uint8_t *p = g_bytes_get_data(g_tree_node_value(first), &len);
+    Veld__Coord__Inside__StoredMember *v =
+        veld__coord__inside__stored_member__unpack(NULL, len, p);
+    ProtobufCBinaryData chain = v->chain, peer = v->peer;
+    v->chain.len = v->peer.len = 0;
+    uint8_t *bytes = g_malloc(len);
+    len = veld__coord__inside__stored_member__pack(v, bytes);
+    g_tree_replace(r.store->pairs, key, g_bytes_new_take(bytes, len));
+    cr_assert_eq(veld_service_open(&s, &r.cfg, &r.now, &diag), VELD_E_FORMAT);
+    cr_assert_not_null(strstr(diag.text, "damaged (a member)"), "%s", diag.text);
+    v->chain = chain;
+    v->peer = peer;
+    veld__coord__inside__stored_member__free_unpacked(v, NULL);
+    g_bytes_unref(prefix);
 }
 
 /* A key that is cut or has more than it should is nobody's. */
