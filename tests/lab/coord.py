@@ -5,32 +5,36 @@
 
     with Net() as net:
         mesh = Coord(net, ["first", "second"])
-        mesh.first("first")                   # logs in, makes mynet, owns it
+        mesh.first()                          # logs in, makes mynet, owns it
         mesh.join("second")                   # by a token of the first
 """
 import json
 import re
 
-from net import BUILD, Net, eventually
+from net import BUILD, VELD, Net, eventually
+from pair import remains
 
 COORD = BUILD / "veld-coord"
 NETWORK = "mynet"
 SERVER_IP = "203.0.113.1"
 SERVER = f"{SERVER_IP}:50051"
-LOG = "/var/lib/veld/daemon.log"
+STATE = "/var/lib/veld"
+DB = "/var/lib/coord/peers.db"
 
 
 class Coord:
-    def __init__(self, net: Net, names, network=NETWORK, serve=True):
-        self.net, self.network = net, network
+    def __init__(self, net: Net, names, serve=True):
+        self.net = net
         self.switch = net.machine("switch")
         self.switch.sh("ip link add br0 type bridge && ip link set br0 up")
         self.server = self.attach("server", SERVER_IP)
         self.machines = {name: self.attach(name, f"203.0.113.{11 + i}")
                          for i, name in enumerate(names)}
+        self.owner = names[0]
         self.process = self.fingerprint = None
         if serve:
             self.serve()
+        self.clean = {machine: machine.snapshot() for machine in self.machines.values()}
 
     def __getitem__(self, name):
         return self.machines[name]
@@ -43,58 +47,97 @@ class Coord:
 
     # ---- The server ----
 
-    def serve(self):
+    def serve(self, *options, listen=":50051"):
         """Start the coord server on its database, and wait until it listens."""
-        self.process = self.server.spawn(COORD, "--listen", ":50051", "--db", "/var/lib/peers.db")
-        text = eventually(lambda: re.search(r"SHA256:\S+", self.process.out() + self.process.err()),
-                          "the coord server listens", 10)
-        self.fingerprint = text[0]
+        self.server.sh("mkdir -p /var/lib/coord")
+        self.process = self.server.spawn(COORD, "--listen", listen, "--db", DB, *options)
+        self.fingerprint = eventually(lambda: re.search(r"SHA256:\S+", self.process.out()),
+                                      lambda: f"the coord server listens: {self.process.err()}",
+                                      10)[0]
         return self.process
-
-    def stop_server(self):
-        return self.process.stop()
 
     # ---- Members ----
 
     def login(self, name):
         return self[name].veld("login", "--coord", SERVER, "--fingerprint", self.fingerprint)
 
-    def first(self, name, *options):
+    def first(self, *options):
         """The machine that makes the network; what `veld up` said."""
-        self.login(name)
-        return self[name].veld("up", "--network", self.network, *options).stdout
+        self.login(self.owner)
+        return self[self.owner].veld("up", "--network", NETWORK, *options).stdout
 
-    def token(self, owner, *options):
-        return self[owner].veld("token", "create", *options).stdout.strip()
+    def token(self, *options):
+        return self[self.owner].veld("token", "create", *options).stdout.strip()
 
-    def join(self, name, *options, token=None, owner="first"):
-        """Another machine joins by a token, and is up."""
-        return self[name].veld("join", token or self.token(owner), *options).stdout
+    def join(self, *names):
+        """More machines join, each by a token of its own, and are up."""
+        for name in names:
+            self[name].veld("join", self.token())
+
+    def up(self, name, *options):
+        return self[name].veld("up", "--network", NETWORK, *options).stdout
+
+    def down(self, name):
+        return self[name].veld("down")
+
+    # ---- What is seen ----
 
     def log(self, name):
-        return self[name].sh(f"cat {LOG}", check=False).stdout
+        return self[name].sh(f"cat {STATE}/daemon.log", check=False).stdout
 
-    def connected(self, name, timeout=10):
-        eventually(lambda: self[name].status()["coord"]["state"] == "connected",
-                   f"{name} is connected to the coord server", timeout)
+    def connected(self, *names, timeout=15):
+        for name in names or self.machines:
+            eventually(lambda: self[name].status()["coord"]["state"] == "connected",
+                       f"{name} is connected to the coord server", timeout)
 
-    def sees(self, name, peer, timeout=10):
-        """Wait until one machine knows another; its entry in the status."""
-        return eventually(lambda: next((p for p in self[name].status()["peers"]
-                                        if p["name"] == peer), None),
-                          f"{name} knows {peer}", timeout)
+    def peer(self, name, peer):
+        """What one machine's status says of another; None: nothing."""
+        return next((p for p in self[name].status()["peers"] if p["name"] == peer), None)
+
+    def sees(self, name, peer, timeout=10, **how):
+        """Wait until one machine knows another, and it is as `how` says; its entry in the status."""
+        def seen():
+            entry = self.peer(name, peer)
+            return entry if entry and all(entry[k] == v for k, v in how.items()) else None
+        return eventually(seen, lambda: f"{name} sees {peer} as {how}: {self.peer(name, peer)}",
+                          timeout)
+
+    def misses(self, name, peer, timeout=10):
+        eventually(lambda: not self.peer(name, peer), f"{name} knows no {peer} any more", timeout)
 
     def reaches(self, name, target, timeout=10):
         eventually(lambda: self[name].pings(target, wait=1), f"{name} reaches {target}", timeout)
 
-    def address(self, name):
-        """Its IPv4 address in the network."""
-        return self[name].status()["interface"]["addresses"][0].split("/")[0]
+    def address(self, name, family=4):
+        """Its address in the network."""
+        return self[name].status()["interface"]["addresses"][family == 6].split("/")[0]
+
+    def handshakes(self, name):
+        counters = self[name].status()["counters"]
+        return counters["initiations_sent"] + counters["initiations_answered"]
+
+    def healthy(self, name):
+        assert self[name].status()["health"] == []
+
+    # ---- The end ----
+
+    def stop(self):
+        """Stop what runs, and check that every machine is as it was before, but for what it keeps."""
+        for name, machine in self.machines.items():
+            if machine.veld("status", check=False).returncode == 0:
+                self.down(name)
+        for machine, before in self.clean.items():
+            eventually(lambda: not remains(machine, before),
+                       lambda: f"{machine.name} is as before: {remains(machine, before)}", 3)
+        if self.process and self.process.running():
+            assert self.process.stop() == 0, self.process.err()
 
     def tell(self):
         """For a failure: what the daemons and the server said."""
         print(f"--- server\n{self.process.err()[-4000:]}" if self.process else "")
-        for name in self.machines:
+        for name, machine in self.machines.items():
             print(f"--- {name}: veld-daemon\n{self.log(name)[-6000:]}")
-            status = self[name].veld("status", "--json", check=False).stdout
-            print(json.dumps(json.loads(status), indent=1)[:6000] if status else "not running")
+            status = machine.run(VELD, "status", "--json", check=False).stdout
+            print(json.dumps({k: v for k, v in json.loads(status).items()
+                              if k in ("network", "coord", "refused_routes", "peers", "health")},
+                             indent=1)[:8000] if status else "does not run")

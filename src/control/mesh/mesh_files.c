@@ -98,12 +98,26 @@ static void take_addresses(struct veld_mesh *m)
     veld_prefix_mask(&m->networks[1]);
 }
 
+/* As the daemon's caller may mend it. */
+static int load_profile(struct veld_mesh *m, struct veld_diag *diag)
+{
+    const char *network = m->config->network;
+    int rc = veld_profile_load(m->state_dir, network, m->identity->pub, veld_mesh_now_s(),
+                               &m->profile, diag);
+    if (rc == VELD_E_NOENT && !strstr(diag->text, "veld up")) {
+        struct veld_diag missing = *diag;
+        return veld_fail(diag, rc,
+                         "%.500s; join with: veld up --network %s, or veld join TOKEN",
+                         missing.text, network);
+    }
+    return rc;
+}
+
 int veld_mesh_files_open(struct veld_mesh *m, struct veld_diag *diag)
 {
     const char *network = m->config->network;
     char pins[VELD_PROFILE_PATH_MAX];
-    int rc = veld_profile_load(m->state_dir, network, m->identity->pub, veld_mesh_now_s(),
-                               &m->profile, diag);
+    int rc = load_profile(m, diag);
     if (rc == 0)
         rc = veld_profile_read(m->state_dir, network, VELD_PROFILE_NETWORK, VELD_SIGNED_MAX,
                                &m->signed_network, diag);
