@@ -223,6 +223,7 @@ Test(watch_event, revocations)
     sent_member(&s, signed_record(&b, 1));
     cr_assert_eq(read_sent(&s, NULL, &e), 0);
     cr_assert_not_null(e.revocations);
+    cr_assert_eq(e.revocation_epoch, veld_revocations_epoch(e.revocations));
     cr_assert(veld_revoked(e.revocations, a.id->pub));
     cr_assert_eq(e.n_members, 1);
     cr_assert_eq(e.refused[VELD_REFUSAL_REVOKED], 1);
@@ -235,6 +236,7 @@ Test(watch_event, revocations)
     sent_member(&s, signed_record(&a, 1));
     cr_assert_eq(read_sent(&s, revoked, &e), 0);
     cr_assert_null(e.revocations, "known already");
+    cr_assert_eq(e.revocation_epoch, veld_revocations_epoch(revoked));
     cr_assert_eq(e.refused[VELD_REFUSAL_REVOCATIONS], 0);
     cr_assert_eq(e.refused[VELD_REFUSAL_REVOKED], 1);
     veld_watch_event_clear(&e);
@@ -246,6 +248,7 @@ Test(watch_event, revocations)
     sent_member(&s, signed_record(&b, 1));
     cr_assert_eq(read_sent(&s, revoked, &e), 0);
     cr_assert_null(e.revocations);
+    cr_assert_eq(e.revocation_epoch, 0);
     cr_assert_eq(e.n_members, 1);
     cr_assert_eq(e.refused[VELD_REFUSAL_REVOCATIONS], 1);
     veld_watch_event_clear(&e);

@@ -143,6 +143,9 @@ static int read_revocations(const pb_event *e, const struct veld_event_known *kn
                   : veld_revocations_read(bytes.p, bytes.len, known->network->id,
                                           known->revoked, &out->revocations);
         veld_blob_clear(&bytes);
+        if (rc == 0)
+            out->revocation_epoch =
+                veld_revocations_epoch(same ? known->revoked : out->revocations);
     }
     if (rc < 0 && rc != VELD_E_NOMEM)
         out->refused[VELD_REFUSAL_REVOCATIONS]++;

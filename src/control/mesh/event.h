@@ -39,6 +39,7 @@ struct veld_watch_event {
     uint8_t (*removed)[32];
     size_t n_removed;
     struct veld_revocations *revocations; /* newer than those known; NULL: none */
+    uint64_t revocation_epoch;            /* of the list it brought, if it holds; 0: none */
     struct veld_event_signal *signals;
     size_t n_signals;
     uint32_t refused[VELD_REFUSAL_COUNT];

@@ -69,6 +69,7 @@ static void on_cached(struct veld_mesh *m, struct veld_watch_event *e)
 static void on_event(struct veld_mesh *m, struct veld_watch_event *e)
 {
     count_refused(m, e);
+    m->server_epoch = MAX(m->server_epoch, e->revocation_epoch);
     if (e->revocations) {
         struct veld_revocations *list = e->revocations;
         e->revocations = NULL;
@@ -124,7 +125,7 @@ static void on_result(void *ctx, struct veld_intake_result *r)
             veld_link_cut(m->link, "the coord server sent what is no event of a watch");
         }
         break;
-    case VELD_INTAKE_REVOCATIONS: veld_mesh_on_revocations(m, r); break;
+    case VELD_INTAKE_REVOCATIONS: veld_mesh_on_verified(m, r); break;
     case VELD_INTAKE_PLAIN:
         if (r->tag == TAG_CACHE_END)
             on_cache_end(m);
@@ -210,8 +211,7 @@ static void resume(void *ctx, uint64_t *revision, uint64_t *revocation_epoch)
 
 static void on_refused(void *ctx, const struct veld_blob *list)
 {
-    struct veld_mesh *m = ctx;
-    veld_mesh_verify_revocations(m, list->p, list->len, VELD_MESH_FROM_SERVER);
+    veld_mesh_on_list(ctx, list);
 }
 
 static void on_link_changed(void *ctx)
@@ -284,17 +284,21 @@ static void open_link(struct veld_mesh *m)
 int veld_mesh_start(struct veld_mesh *m, struct veld_control *control,
                     const struct veld_mesh_host *host, struct veld_diag *diag)
 {
-    static const char *const no_memory = "out of memory";
     struct veld_intake_config intake = {
         .network = &m->profile.network, .now_s = veld_mesh_now_s, .done = on_result, .ctx = m};
     const struct veld_control_hooks hooks = {
         .ctx = m, .may_use = veld_mesh_may_use, .on_wanted = veld_mesh_on_wanted};
     if (m->revoked)
         intake.revocations = veld_revocations_bytes(m->revoked);
-    int rc = veld_intake_open(&m->intake, &intake);
-    if (rc < 0)
-        return veld_fail(diag, rc, "%s", rc == VELD_E_NOMEM ? no_memory : veld_strerror(rc));
     m->control = control;
+    int rc = veld_mesh_spread_start(m);
+    if (rc == 0)
+        rc = veld_intake_open(&m->intake, &intake);
+    if (rc < 0) {
+        veld_mesh_spread_stop(m);
+        m->control = NULL;
+        return veld_fail(diag, rc, "cannot begin to verify members: %s", veld_strerror(rc));
+    }
     m->port = host->port;
     snprintf(m->interface, sizeof m->interface, "%s", host->interface);
     veld_mesh_refresh_record(m);
@@ -330,6 +334,7 @@ void veld_mesh_stop(struct veld_mesh *m)
     if (m->feeder)
         g_thread_join(m->feeder);
     m->feeder = NULL;
+    veld_mesh_spread_stop(m);
     veld_link_stop(m->link);
     veld_link_close(m->link);
     m->link = NULL;

@@ -21,6 +21,7 @@
 #include "control/mesh/mesh.h"
 #include "control/mesh/policy.h"
 #include "control/mesh/signals.h"
+#include "control/mesh/spread.h"
 #include "control/peers.h"
 #include "profile/profile.h"
 
@@ -62,6 +63,14 @@ struct veld_mesh {
     struct veld_revocations *revoked;
     bool self_revoked;
     struct veld_ip lease; /* as the server last gave it */
+
+    /* Handing the list on; mesh_revoked.c. */
+    struct veld_spread *spread;
+    guint spread_source, hand_in_source; /* 0: none */
+    struct veld_blob offered;            /* by a member, when the intake had no room */
+    uint64_t offered_epoch;
+    uint32_t offered_by;
+    uint64_t server_epoch; /* of the list that the server is known to have */
 
     struct veld_pins *pins;
     struct veld_members *members;
@@ -153,14 +162,16 @@ bool veld_mesh_may_use(void *ctx, uint32_t id);
 void veld_mesh_save_pins(struct veld_mesh *m);
 
 /* mesh_revoked.c */
-#define VELD_MESH_FROM_SERVER UINT64_MAX
-/* Through the intake; `from` is the peer that gave it, or VELD_MESH_FROM_SERVER. */
-void veld_mesh_verify_revocations(struct veld_mesh *m, const uint8_t *list, size_t len,
-                                  uint64_t from);
-void veld_mesh_on_revocations(struct veld_mesh *m, struct veld_intake_result *r);
-/* Takes `list` over. */
+VELD_MUST_USE int veld_mesh_spread_start(struct veld_mesh *m);
+void veld_mesh_spread_stop(struct veld_mesh *m);
+/* Takes `list` over, which was verified. */
 void veld_mesh_adopt_revocations(struct veld_mesh *m, struct veld_revocations *list);
-void veld_mesh_check_self(struct veld_mesh *m);
+/* A list to be verified, and how it was. */
+#define VELD_MESH_FROM_SERVER UINT64_MAX
+void veld_mesh_on_list(struct veld_mesh *m, const struct veld_blob *list);
+void veld_mesh_on_verified(struct veld_mesh *m, struct veld_intake_result *r);
+void veld_mesh_on_use(void *ctx, uint32_t id);
+void veld_mesh_on_message(void *ctx, uint32_t id, const struct veld_message *msg);
 
 /* mesh.c */
 void veld_mesh_refuse(struct veld_mesh *m, enum veld_refusal why);

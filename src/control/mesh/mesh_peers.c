@@ -83,6 +83,7 @@ static void describe(const struct veld_mesh *m, const struct veld_member *member
 static void leave(struct veld_mesh *m, struct veld_mesh_peer *p)
 {
     veld_control_peer_remove(m->control, p->id);
+    veld_spread_gone(m->spread, p->id);
     g_hash_table_remove(m->by_id, GUINT_TO_POINTER(p->id));
     g_hash_table_remove(m->peers, p->pub);
     veld_mesh_judge_soon(m);
@@ -127,6 +128,8 @@ static void block_or_not(struct veld_mesh *m, const struct veld_member *member,
     if (blocked == p->blocked)
         return;
     p->blocked = blocked;
+    if (blocked)
+        veld_spread_gone(m->spread, p->id);
     int rc = blocked ? veld_control_peer_block(m->control, p->id)
                      : veld_control_peer_unblock(m->control, p->id);
     if (rc < 0)
