@@ -193,6 +193,19 @@ Test(link_state, what_changes_while_connecting_is_published_after)
     cr_assert_eq(wait_timer(), VELD_LINK_DO_REGISTER);
 }
 
+Test(link_state, another_connection_is_used_at_once)
+{
+    cr_assert_eq(step(VELD_LINK_EV_RENEWED, 0), 0, "stopped");
+    connect_link();
+    cr_assert_eq(step(VELD_LINK_EV_RENEWED, 0), VELD_LINK_DO_REGISTER);
+    cr_assert_eq(step(VELD_LINK_EV_RENEWED, 0), VELD_LINK_DO_REGISTER, "the call is over too");
+    cr_assert_eq(REGISTERED(0), VELD_LINK_DO_WATCH);
+    cr_assert_eq(step(VELD_LINK_EV_HEARD, 0), 0);
+    ENDED(VELD_E_IO);
+    cr_assert_eq(link.phase, VELD_LINK_RESTING);
+    cr_assert_eq(step(VELD_LINK_EV_RENEWED, 0), VELD_LINK_DO_REGISTER, "not after the pause");
+}
+
 Test(link_state, stop_ends_the_watch)
 {
     connect_link();

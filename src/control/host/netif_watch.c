@@ -34,7 +34,8 @@ static int on_message(struct nl_msg *msg, void *arg)
 {
     struct veld_netif_watch *w = arg;
     const struct nlmsghdr *h = nlmsg_hdr(msg);
-    if (h->nlmsg_type != RTM_NEWADDR || !nlmsg_valid_hdr(h, sizeof(struct ifaddrmsg)))
+    if ((h->nlmsg_type != RTM_NEWADDR && h->nlmsg_type != RTM_DELADDR) ||
+        !nlmsg_valid_hdr(h, sizeof(struct ifaddrmsg)))
         return NL_OK;
     const struct ifaddrmsg *addr = nlmsg_data(h);
     if ((int)addr->ifa_index != w->own_ifindex)

@@ -26,7 +26,7 @@ enum call_kind {
 
 struct call {
     struct veld_intake *intake;
-    enum call_kind kind;
+    uint64_t tag; /* of the connection and of the kind */
     /* CALL_WATCH; read by the client's thread. */
     struct veld_rpc_client *client;
     uint64_t stream;
@@ -36,6 +36,8 @@ struct veld_link {
     struct veld_link_config cfg;
     struct veld_link_state state;
     struct veld_rpc_client *client; /* NULL: it could not be made, or is not yet */
+    uint64_t connection;            /* its number */
+    struct closer *closer;          /* of the one before; NULL: it is closed */
     GSource *timer;
     uint64_t stream;   /* of the watch */
     uint64_t asked_ns; /* when Hello was asked, wall */
@@ -47,6 +49,17 @@ struct veld_link {
     bool cut; /* the watch's end has its reason already */
 };
 
+/* Closing waits for callbacks, which may wait for room in the intake: not on the control thread. */
+struct closer {
+    struct veld_rpc_client *client;
+    GThread *thread;
+    gint done; /* atomic; set by the thread */
+};
+
+#define TAG(connection, kind) ((uint64_t)(connection) << 8 | (kind))
+#define TAG_KIND(tag)         ((enum call_kind)((tag)&0xff))
+#define TAG_CONNECTION(tag)   ((tag) >> 8)
+
 /* ---- Calls: begun here, ended on the client's thread, told by the intake ---- */
 
 static void on_done(void *ctx, const struct veld_rpc_result *r)
@@ -54,7 +67,7 @@ static void on_done(void *ctx, const struct veld_rpc_result *r)
     struct call *call = ctx;
     struct veld_intake_item item = {
         .kind = VELD_INTAKE_PLAIN,
-        .tag = call->kind,
+        .tag = call->tag,
         .err = r->err,
         .bytes = r->err < 0 ? (const uint8_t *)r->text : r->reply,
         .len = r->err < 0 ? strlen(r->text) : r->len,
@@ -78,7 +91,8 @@ static struct call *new_call(struct veld_link *l, enum call_kind kind)
 {
     struct call *call = calloc(1, sizeof *call);
     if (call)
-        *call = (struct call){.intake = l->cfg.intake, .kind = kind, .client = l->client};
+        *call = (struct call){
+            .intake = l->cfg.intake, .tag = TAG(l->connection, kind), .client = l->client};
     return call;
 }
 
@@ -292,7 +306,9 @@ static void on_hello(struct veld_link *l, const struct veld_intake_result *r)
 
 void veld_link_on_plain(struct veld_link *l, const struct veld_intake_result *r)
 {
-    switch ((enum call_kind)r->tag) {
+    if (TAG_CONNECTION(r->tag) != l->connection)
+        return;
+    switch (TAG_KIND(r->tag)) {
     case CALL_REGISTER: on_registered(l, r); break;
     case CALL_RESTORE:
         if (r->err < 0)
@@ -319,15 +335,18 @@ void veld_link_on_plain(struct veld_link *l, const struct veld_intake_result *r)
         l->sending--;
         if (r->err < 0)
             veld_debug("the coord server does not take a %s: %s",
-                       r->tag == CALL_LIST ? "list of revocations" : "signal",
+                       TAG_KIND(r->tag) == CALL_LIST ? "list of revocations" : "signal",
                        (const char *)r->plain.p);
         break;
     }
 }
 
-void veld_link_on_heard(struct veld_link *l)
+bool veld_link_on_heard(struct veld_link *l, const struct veld_intake_result *r)
 {
+    if (TAG_CONNECTION(r->tag) != l->connection)
+        return false;
     step(l, VELD_LINK_EV_HEARD, 0, false);
+    return true;
 }
 
 void veld_link_on_record_changed(struct veld_link *l)
@@ -398,15 +417,56 @@ void veld_link_open(struct veld_link **out, const struct veld_link_config *cfg)
     *out = l;
 }
 
-void veld_link_start(struct veld_link *l)
+static int open_client(struct veld_link *l)
 {
     struct veld_diag diag = {""};
     int rc = veld_rpc_open(&l->client, &l->cfg.server, &diag);
     if (rc < 0) {
+        l->client = NULL;
         set_error(l, rc, "", diag.text);
         veld_warn("no way to the coord server: %s", diag.text);
-        return;
     }
+    return rc;
+}
+
+static gpointer close_client(gpointer data)
+{
+    struct closer *closer = data;
+    veld_rpc_close(closer->client);
+    g_atomic_int_set(&closer->done, 1);
+    return NULL;
+}
+
+static void end_closer(struct veld_link *l)
+{
+    if (!l->closer)
+        return;
+    g_thread_join(l->closer->thread);
+    g_free(l->closer);
+    l->closer = NULL;
+}
+
+void veld_link_renew(struct veld_link *l)
+{
+    if (!l->client || (l->closer && !g_atomic_int_get(&l->closer->done)))
+        return; /* there is none, or one that was made a moment ago */
+    end_closer(l);
+    l->closer = g_new0(struct closer, 1);
+    l->closer->client = l->client;
+    l->closer->thread = g_thread_new("veld-close", close_client, l->closer);
+    l->connection++;
+    l->sending = 0;
+    l->stream = 0;
+    l->cut = false;
+    set_error(l, VELD_E_IO, "", "this machine's addresses changed");
+    if (open_client(l) == 0)
+        step(l, VELD_LINK_EV_RENEWED, 0, false);
+}
+
+void veld_link_start(struct veld_link *l)
+{
+    if (open_client(l) < 0)
+        return;
     l->timer = g_source_new(&ready_time_source, sizeof(GSource));
     g_source_set_callback(l->timer, on_timer, l, NULL);
     g_source_attach(l->timer, NULL);
@@ -444,6 +504,7 @@ void veld_link_close(struct veld_link *l)
     if (!l)
         return;
     veld_rpc_close(l->client);
+    end_closer(l);
     g_free(l);
 }
 

@@ -10,8 +10,8 @@
  *
  * Order of calls: open, start, any, veld_intake_stop (else the client's thread might
  * wait for room there, and stop for it), stop, close. Each result of the intake of kind
- * PLAIN goes to veld_link_on_plain, and each EVENT is told by veld_link_on_heard before
- * it is looked at.
+ * PLAIN goes to veld_link_on_plain, and each EVENT to veld_link_on_heard, which says
+ * whether it is to be looked at.
  * Control thread.
  */
 #ifndef VELD_CONTROL_MESH_LINK_H
@@ -64,12 +64,19 @@ void veld_link_stop(struct veld_link *l);
 void veld_link_close(struct veld_link *l); /* NULL is allowed */
 
 void veld_link_on_plain(struct veld_link *l, const struct veld_intake_result *r);
-void veld_link_on_heard(struct veld_link *l);
+/* False: of a watch that is over. */
+VELD_MUST_USE bool veld_link_on_heard(struct veld_link *l, const struct veld_intake_result *r);
 /* Our record is another one. */
 void veld_link_on_record_changed(struct veld_link *l);
 
 /* What came on the watch is not to be borne: end it for this reason, and begin anew after a pause. */
 void veld_link_cut(struct veld_link *l, const char *why);
+
+/*
+ * This machine is somewhere else: what the connection was made from is gone, which TCP
+ * would notice in a minute, or what kept it from connecting may be. Connect anew, at once.
+ */
+void veld_link_renew(struct veld_link *l);
 
 bool veld_link_is_connected(const struct veld_link *l);
 /* Sent if it can be, and not again. VELD_E_STATE (not connected), VELD_E_LIMIT, others of the client. */

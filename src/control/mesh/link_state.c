@@ -153,6 +153,12 @@ static unsigned on_timer(struct veld_link_state *l, const struct veld_link_event
     }
 }
 
+static unsigned on_renewed(struct veld_link_state *l, uint64_t now_ns)
+{
+    l->watching = l->registering = false;
+    return l->phase == VELD_LINK_STOPPED ? 0 : begin(l, now_ns);
+}
+
 static unsigned stop(struct veld_link_state *l, uint64_t now_ns)
 {
     enter(l, VELD_LINK_STOPPED, now_ns);
@@ -174,6 +180,7 @@ unsigned veld_link_step(struct veld_link_state *l, const struct veld_link_event 
         l->changed = true;
         plan_publishing(l);
         return 0;
+    case VELD_LINK_EV_RENEWED: return on_renewed(l, now_ns);
     case VELD_LINK_EV_STOP: return stop(l, now_ns);
     }
     return 0;

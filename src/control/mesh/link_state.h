@@ -62,6 +62,7 @@ enum veld_link_event_type {
     VELD_LINK_EV_HEARD,      /* the watch said something */
     VELD_LINK_EV_ENDED,      /* the watch ended, or could not be opened */
     VELD_LINK_EV_CHANGED,    /* our record is another one than was published */
+    VELD_LINK_EV_RENEWED, /* there is another connection: what was under way is over, and not told */
     VELD_LINK_EV_STOP,
 };
 

@@ -117,7 +117,8 @@ static void on_result(void *ctx, struct veld_intake_result *r)
             on_cached(m, &r->event);
         break;
     case VELD_INTAKE_EVENT:
-        veld_link_on_heard(m->link);
+        if (!veld_link_on_heard(m->link, r))
+            break;
         if (r->err == 0) {
             on_event(m, &r->event);
         } else {
@@ -191,10 +192,31 @@ static gboolean on_tick(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static bool has_lost_any(const struct veld_mesh *m, const struct veld_prefix *before, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < m->n_addrs; k++) {
+            if (veld_ip_equal(&before[i].ip, &m->addrs[k].ip)) {
+                kept++;
+                break;
+            }
+        }
+    }
+    return kept < n;
+}
+
 void veld_mesh_on_address_change(struct veld_mesh *m)
 {
+    struct veld_prefix before[VELD_HOST_ADDRS_MAX];
+    size_t n = m->n_addrs;
+    if (!m->control)
+        return;
+    memcpy(before, m->addrs, n * sizeof before[0]);
     if (veld_mesh_refresh_record(m))
         veld_link_on_record_changed(m->link);
+    if (has_lost_any(m, before, n) || !veld_link_is_connected(m->link))
+        veld_link_renew(m->link);
     veld_mesh_judge_soon(m);
 }
 
