@@ -23,8 +23,8 @@ DB = "/var/lib/coord/peers.db"
 
 
 class Coord:
-    def __init__(self, net: Net, names, serve=True):
-        self.net = net
+    def __init__(self, net: Net, names, own_certificate=False):
+        self.net, self.options = net, ()
         self.switch = net.machine("switch")
         self.switch.sh("ip link add br0 type bridge && ip link set br0 up")
         self.server = self.attach("server", SERVER_IP)
@@ -32,8 +32,9 @@ class Coord:
                          for i, name in enumerate(names)}
         self.owner = names[0]
         self.process = self.fingerprint = None
-        if serve:
-            self.serve()
+        if own_certificate:
+            self.make_certificate()
+        self.serve()
         self.clean = {machine: machine.snapshot() for machine in self.machines.values()}
 
     def __getitem__(self, name):
@@ -47,14 +48,25 @@ class Coord:
 
     # ---- The server ----
 
-    def serve(self, *options, listen=":50051"):
+    def serve(self):
         """Start the coord server on its database, and wait until it listens."""
         self.server.sh("mkdir -p /var/lib/coord")
-        self.process = self.server.spawn(COORD, "--listen", listen, "--db", DB, *options)
+        self.process = self.server.spawn(COORD, "--listen", ":50051", "--db", DB, *self.options)
         self.fingerprint = eventually(lambda: re.search(r"SHA256:\S+", self.process.out()),
                                       lambda: f"the coord server listens: {self.process.err()}",
                                       10)[0]
         return self.process
+
+    def make_certificate(self):
+        """One in files of its own, which outlives the database."""
+        self.server.sh("openssl req -x509 -newkey ed25519 -nodes -days 30 -subj /CN=coord "
+                       "-keyout /var/lib/coord.key -out /var/lib/coord.crt 2>/dev/null")
+        self.options = ("--tls-cert", "/var/lib/coord.crt", "--tls-key", "/var/lib/coord.key")
+
+    def signal_server(self, number):
+        """To the one that serves, and not to the one that watches over it."""
+        pids = self.server.run("ps", "-o", "pid=", "--ppid", self.process.pid).stdout.split()
+        self.server.run("kill", f"-{int(number)}", *pids)
 
     # ---- Members ----
 
