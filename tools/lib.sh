@@ -17,7 +17,7 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures python3-pytest-xdist
     clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool
-    python3-grpcio python3-grpc-tools python3-nacl"
+    openssl python3-grpcio python3-grpc-tools python3-nacl"
 # For the image of the coord server, from nothing but Debian's archive.
 packages_container="buildah debootstrap"
 # The last line: what Veld is measured beside.

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 /* An allowance used up is whole again after so long. */
-#define REFILL_S 10
+#define REFILL_S    10
+#define BLAME_SHARE 16.0 /* of a whole allowance */
 
 struct address {
     uint8_t key[9]; /* family, and 4 or 8 bytes */
@@ -127,6 +128,17 @@ void veld_addresses_give(struct veld_addresses *t, const struct veld_ip *ip)
     struct address *a = find(t, ip);
     if (a && a->open > 0)
         a->open--;
+}
+
+void veld_addresses_blame(struct veld_addresses *t, const struct veld_ip *ip, uint64_t now_ns)
+{
+    struct address *a = find(t, ip);
+    if (!a)
+        return;
+    refill(t, a, now_ns);
+    a->allowance -= t->per_address / BLAME_SHARE;
+    if (a->allowance < 0)
+        a->allowance = 0;
 }
 
 struct sweep {

@@ -24,6 +24,8 @@ VELD_MUST_USE int veld_addresses_take(struct veld_addresses *a, const struct vel
                                       uint64_t now_ns);
 /* One less of what take gave. */
 void veld_addresses_give(struct veld_addresses *a, const struct veld_ip *ip);
+/* What it may open at once is less by a sixteenth: somebody there did what nobody should. */
+void veld_addresses_blame(struct veld_addresses *a, const struct veld_ip *ip, uint64_t now_ns);
 /* Forget who need not be remembered. Every few seconds. */
 void veld_addresses_sweep(struct veld_addresses *a, uint64_t now_ns);
 size_t veld_addresses_count(const struct veld_addresses *a);

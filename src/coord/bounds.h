@@ -14,7 +14,7 @@ struct veld_coord_limits {
 };
 #define VELD_COORD_LIMITS_DEFAULT                                                              \
     ((struct veld_coord_limits){                                                               \
-        .connections = 20000, .connections_per_address = 1024, .streams = 32})
+        .connections = 16384, .connections_per_address = 1024, .streams = 32})
 
 #define VELD_COORD_MESSAGE_MAX  (1u << 20) /* bytes, as proto/veld/coord/v1 says */
 #define VELD_COORD_METADATA_MAX 4096       /* bytes, as HTTP/2 counts a list of headers */
@@ -24,5 +24,6 @@ struct veld_coord_limits {
 #define VELD_COORD_KEEPALIVE_S  30         /* a connection silent for so long is asked */
 #define VELD_COORD_DEAD_S       15         /* and gone when it does not answer in so long */
 #define VELD_COORD_STOP_S       5          /* for a graceful stop */
+#define VELD_COORD_PATIENCE_MS  2000       /* for a predecessor to be gone, at start */
 
 #endif

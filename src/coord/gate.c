@@ -185,7 +185,7 @@ static void accepted(struct veld_gate *g, int fd, const struct veld_endpoint *pe
         return;
     }
     set_options(fd);
-    g->take(g->ctx, fd);
+    g->take(g->ctx, fd, peer);
 }
 
 static void accept_some(struct veld_gate *g, int listener)
@@ -246,6 +246,7 @@ static void cut(struct veld_gate *g, struct connection *c, const char *why)
     c->is_cut = true;
     shutdown(fd, SHUT_RDWR);
     g->stats.cut++;
+    veld_addresses_blame(g->addresses, &c->peer.ip, veld_clock_mono_ns());
     VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "cut the connection from %s: %s",
                      veld_endpoint_format(&c->peer, text), why);
 }
@@ -293,6 +294,13 @@ void veld_gate_call_end(struct veld_gate *g, struct veld_gate_call call, enum ve
         if (how == VELD_GATE_WASTED)
             count_waste(g, c);
     }
+    pthread_mutex_unlock(&g->lock);
+}
+
+void veld_gate_blame(struct veld_gate *g, const struct veld_ip *peer)
+{
+    pthread_mutex_lock(&g->lock);
+    veld_addresses_blame(g->addresses, peer, veld_clock_mono_ns());
     pthread_mutex_unlock(&g->lock);
 }
 

@@ -4,7 +4,7 @@
  *
  * An address is an IPv4 address or an IPv6 /64. Each may have so many
  * connections open, and open so many at once after a quiet time, a tenth of
- * that a second on and on.
+ * that a second on and on; fewer when connections from there had to be cut.
  *
  * Nobody tells the gate when a connection is closed. It knows each by its
  * descriptor and the kernel's cookie of its socket, and looks once a second, and
@@ -30,7 +30,7 @@
 struct veld_gate;
 
 /* Takes over `fd`, connected and non-blocking. On the gate's thread. */
-typedef void veld_gate_take_fn(void *ctx, int fd);
+typedef void veld_gate_take_fn(void *ctx, int fd, const struct veld_endpoint *peer);
 
 /* `listeners` is borrowed until close, and stays open. */
 VELD_MUST_USE int veld_gate_open(struct veld_gate **out, const struct veld_listeners *listeners,
@@ -55,6 +55,9 @@ enum veld_gate_end {
 };
 void veld_gate_call_end(struct veld_gate *g, struct veld_gate_call call,
                         enum veld_gate_end how);
+
+/* A connection from `peer` was broken off for what came on it: its address may open fewer. */
+void veld_gate_blame(struct veld_gate *g, const struct veld_ip *peer);
 
 struct veld_gate_stats {
     uint64_t open, accepted;

@@ -66,6 +66,8 @@ static const struct metric metrics[] = {
      NULL},
     {"veld_connections_broken_total{reason=\"headers\"}", COUNTER,
      AT(faults[VELD_HTTP2_HEADERS]), NULL},
+    {"veld_connections_broken_total{reason=\"data\"}", COUNTER, AT(faults[VELD_HTTP2_DATA]),
+     NULL},
     {"veld_connections_broken_total{reason=\"too_many\"}", COUNTER,
      AT(faults[VELD_HTTP2_TOO_MANY]), NULL},
     {"veld_turns_total", COUNTER, AT(turns), "Turns of the server's loop"},

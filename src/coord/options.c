@@ -24,7 +24,7 @@ static const char usage[] =
     "      --tls-key FILE      without them the server makes itself one\n"
     "      --metrics ADDR:PORT numbers for Prometheus, over plain HTTP\n"
     "      --max-connections N, --max-per-address N, --max-streams N\n"
-    "                          default 20000; 1024 of one IPv4 address or IPv6 /64; 32\n"
+    "                          default 16384; 1024 of one IPv4 address or IPv6 /64; 32\n"
     "                          calls at once on a connection\n"
     "      --no-rate-limits    answer everybody as often as they ask: for a lab\n"
     "  -l, --log-level L       error, warn, info or debug; default info\n"

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define FILES_BESIDE 64 /* database, log, metrics, gRPC's own */
 
@@ -41,6 +42,7 @@ static void let_signals_in(struct veld_server *s)
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not grow is a full disk: an error */
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -110,6 +112,17 @@ static void announce(const struct veld_serve *w, const struct parts *p)
     fflush(stdout);
 }
 
+/* As for the port (main.c): the lock of one that was killed goes with its last process. */
+static int open_store(struct parts *p, const char *db, struct veld_diag *diag)
+{
+    uint64_t end_ns = veld_clock_mono_ns() + VELD_COORD_PATIENCE_MS * VELD_NS_PER_MS;
+    int rc;
+    while ((rc = veld_store_lmdb_open(&p->store, db, diag)) == VELD_E_EXIST &&
+           veld_clock_mono_ns() < end_ns)
+        usleep(20000);
+    return rc;
+}
+
 /* Ready to be written to: the database has its version. */
 static int open_service(struct parts *p, const struct veld_coord_options *o,
                         const struct veld_now *now, struct veld_diag *diag)
@@ -136,14 +149,13 @@ static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_dia
     int rc = veld_crypto_init();
     if (rc < 0)
         return veld_fail(diag, rc, "libsodium does not work here");
-    raise_files(&limits);
-    if ((rc = veld_store_lmdb_open(&p->store, o->db, diag)) < 0 ||
-        (rc = find_certificate(p, o, &made, diag)) < 0)
+    if ((rc = open_store(p, o->db, diag)) < 0 || (rc = find_certificate(p, o, &made, diag)) < 0)
         return rc;
     /* The service first: a newer version's database stays as it is. */
     if ((rc = open_service(p, o, &now, diag)) < 0 ||
         (made && (rc = veld_tls_save(&p->tls, p->store, diag)) < 0))
         return rc;
+    raise_files(&limits);
     struct veld_server_config server = {
         .service = p->service, .tls = &p->tls, .listeners = w->listeners, .limits = limits};
     rc = veld_server_open(&p->server, &server, diag);

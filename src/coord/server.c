@@ -14,16 +14,15 @@
 #define LOOK_NS     VELD_NS_PER_S          /* between looks at what is late, and the numbers */
 #define WAIT_MAX_NS (200 * VELD_NS_PER_MS) /* in which a stop is noticed */
 #define DRAIN_NS    (500 * VELD_NS_PER_MS) /* in which health says what comes */
+#define SHUT_NS     ((VELD_COORD_STOP_S - 1) * VELD_NS_PER_S - DRAIN_NS) /* for calls to end */
+#define GOODBYE_NS  (100 * VELD_NS_PER_MS) /* for clients to hear that connections end */
 #define EMPTY_POLLS 16    /* each looks at one connection: how many may have had no event */
 #define MIN_PING_MS 10000 /* a client may ask so often whether the server lives */
 
-/* ---- What gRPC says of itself ---- */
-
+/* Most of what gRPC says, as an error too, is of clients that were never let in. */
 static void grpc_said(gpr_log_func_args *args)
 {
-    enum veld_log_level level =
-        args->severity == GPR_LOG_SEVERITY_ERROR ? VELD_LOG_WARN : VELD_LOG_DEBUG;
-    VELD_LOG_LIMITED(level, veld_clock_mono_ns(), "grpc: %s", args->message);
+    VELD_LOG_LIMITED(VELD_LOG_DEBUG, veld_clock_mono_ns(), "grpc: %s", args->message);
 }
 
 /* ---- Start ---- */
@@ -93,10 +92,19 @@ static int listen_with(struct veld_server *s, const struct veld_tls *tls,
     return 0;
 }
 
-static void take_connection(void *ctx, int fd)
+static void take_connection(void *ctx, int fd, const struct veld_endpoint *peer)
 {
     struct veld_server *s = ctx;
+    veld_tls_filter_peer(peer);
     veld_handover(s->handler, fd);
+    veld_tls_filter_peer(NULL);
+}
+
+/* What came on a connection ends it. */
+static void on_fault(void *ctx, const struct veld_ip *peer)
+{
+    struct veld_server *s = ctx;
+    veld_gate_blame(s->gate, peer);
 }
 
 static void init(struct veld_server *s, const struct veld_server_config *cfg)
@@ -115,12 +123,14 @@ static void init(struct veld_server *s, const struct veld_server_config *cfg)
 int veld_server_open(struct veld_server **out, const struct veld_server_config *cfg,
                      struct veld_diag *diag)
 {
-    int rc = veld_tls_filter_install(diag);
-    if (rc < 0)
-        return rc;
     struct veld_server *s = calloc(1, sizeof *s);
     if (!s)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
+    int rc = veld_tls_filter_install(on_fault, s, diag);
+    if (rc < 0) {
+        free(s);
+        return rc;
+    }
     init(s, cfg);
     s->grpc = create(s);
     grpc_server_register_completion_queue(s->grpc, s->queue, NULL);
@@ -253,6 +263,11 @@ static void shut_down(struct veld_server *s)
     grpc_server_shutdown_and_notify(s->grpc, s->queue, &s->down);
 }
 
+static bool has_calls(const struct veld_server *s)
+{
+    return s->n_calls > 0 || !TAILQ_EMPTY(&s->calls[CALL_WATCHING]);
+}
+
 /*
  * DRAINING: health says NOT_SERVING, watches are over, calls are answered.
  * SHUTTING: no new calls or connections; what was begun is answered.
@@ -273,8 +288,8 @@ static void step_towards_end(struct veld_server *s)
         shut_down(s);
         return;
     case SERVER_SHUTTING:
-        if (in_state_ns > (VELD_COORD_STOP_S - 1) * VELD_NS_PER_S - DRAIN_NS)
-            grpc_server_cancel_all_calls(s->grpc);
+        if (in_state_ns > (has_calls(s) ? SHUT_NS : GOODBYE_NS))
+            grpc_server_cancel_all_calls(s->grpc); /* and connections, without calls too */
         return;
     case SERVER_DOWN: return;
     }

@@ -8,13 +8,34 @@
 #include <grpc/grpc_security.h>
 #include <grpc/health/v1/health.pb-c.h>
 #include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
 #include <stdbool.h>
 
 #define METHOD "/grpc.health.v1.Health/Check"
 
+/* Whatever it shows (server_probe.h). */
+static int accept_any(void *ctx, grpc_tls_custom_verification_check_request *request,
+                      grpc_tls_on_custom_verification_check_done_cb callback,
+                      void *callback_arg, grpc_status_code *status, char **text)
+{
+    *status = GRPC_STATUS_OK;
+    return 1; /* done */
+}
+static void cancel(void *ctx, grpc_tls_custom_verification_check_request *request)
+{
+}
+static void destruct(void *ctx)
+{
+}
+static grpc_tls_certificate_verifier_external any = {NULL, accept_any, cancel, destruct};
+
 static grpc_channel *connect_to(const char *address)
 {
     grpc_tls_credentials_options *options = grpc_tls_credentials_options_create();
+    grpc_tls_certificate_verifier *verifier =
+        grpc_tls_certificate_verifier_external_create(&any);
+    grpc_tls_credentials_options_set_certificate_verifier(options, verifier);
+    grpc_tls_certificate_verifier_release(verifier);
     grpc_tls_credentials_options_set_verify_server_cert(options, 0);
     grpc_tls_credentials_options_set_check_call_host(options, 0);
     grpc_channel_credentials *credentials = grpc_tls_credentials_create(options);
@@ -87,9 +108,15 @@ static int judge(const char *address, struct answer *a, struct veld_diag *diag)
     return VELD_E_IO;
 }
 
+/* The diag says it. */
+static void say_nothing(gpr_log_func_args *args)
+{
+}
+
 int veld_server_probe(const char *address, int timeout_ms, struct veld_diag *diag)
 {
     struct answer a = {.status = GRPC_STATUS_UNKNOWN};
+    gpr_set_log_function(say_nothing);
     grpc_init();
     grpc_channel *channel = connect_to(address);
     grpc_completion_queue *queue = grpc_completion_queue_create_for_next(NULL);

@@ -9,39 +9,87 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define GATHERED_MAX (256u << 20) /* bytes of all requests that are not whole */
+
+/* Of one connection. */
+struct state {
+    struct veld_http2_filter filter;
+    struct veld_endpoint peer;
+};
+
 typedef int read_fn(SSL *ssl, void *buf, int num);
-static read_fn *next_read; /* OpenSSL's; written by install, before any thread reads it */
+/* OpenSSL's; written before main, so that a client in this program reads as ever. */
+static read_fn *next_read;
+
+/* Written by install, before gRPC starts. */
 static int state_index = -1;
-static _Atomic uint64_t
-    faults[VELD_HTTP2_FAULTS]; /* written by whichever thread reads; a count */
+static veld_tls_fault_fn *on_fault;
+static void *on_fault_ctx;
+
+/* Whose connection this thread makes. */
+static _Thread_local const struct veld_endpoint *making;
+
+/* Counts, by whichever thread reads; nothing is published by them. */
+static _Atomic uint64_t faults[VELD_HTTP2_FAULTS];
+static _Atomic uint64_t gathered; /* of all connections: parts of requests that are not whole */
+
+/* ---- A connection's state ---- */
+
+void veld_tls_filter_peer(const struct veld_endpoint *peer)
+{
+    making = peer;
+}
+
+/* OpenSSL has made a connection. */
+static void make_state(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+                       void *argp)
+{
+    struct state *s = making ? calloc(1, sizeof *s) : NULL;
+    if (!s)
+        return;
+    s->peer = *making;
+    if (!CRYPTO_set_ex_data(ad, idx, s))
+        free(s);
+}
 
 static void free_state(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
                        void *argp)
 {
-    free(ptr);
+    struct state *s = ptr;
+    if (s)
+        atomic_fetch_sub_explicit(&gathered, s->filter.gathered, memory_order_relaxed);
+    free(s);
 }
 
-/* A connection's, made on its first read; NULL: out of memory. */
-static struct veld_http2_filter *state_of(SSL *ssl)
+/* ---- What it reads ---- */
+
+/* The filter, and the bound that is common to all. */
+static enum veld_http2_fault filter(struct veld_http2_filter *f, const void *p, size_t len)
 {
-    struct veld_http2_filter *f = SSL_get_ex_data(ssl, state_index);
-    if (f || !(f = calloc(1, sizeof *f)))
-        return f;
-    if (SSL_set_ex_data(ssl, state_index, f))
-        return f;
-    free(f);
-    return NULL;
+    uint32_t before = f->gathered;
+    enum veld_http2_fault fault = veld_http2_filter(f, p, len, veld_clock_mono_ns());
+    uint64_t all = atomic_fetch_add_explicit(&gathered, (uint64_t)f->gathered - before,
+                                             memory_order_relaxed);
+    if (!fault && f->gathered > before && all + f->gathered - before > GATHERED_MAX)
+        f->fault = fault = VELD_HTTP2_DATA;
+    return fault;
+}
+
+static void tell(const struct state *s, enum veld_http2_fault fault)
+{
+    char text[VELD_ENDPOINT_STRLEN];
+    atomic_fetch_add_explicit(&faults[fault], 1, memory_order_relaxed);
+    VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
+                     "broke off the connection from %s for what it sent: %s",
+                     veld_endpoint_format(&s->peer, text), veld_http2_fault_name(fault));
+    if (on_fault)
+        on_fault(on_fault_ctx, &s->peer.ip);
 }
 
 /* As OpenSSL says that something is wrong with a connection. */
-static int broken(enum veld_http2_fault fault)
+static int broken(void)
 {
-    atomic_fetch_add_explicit(&faults[fault], 1, memory_order_relaxed);
-    VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
-                     "broke off a connection for what it sent: %s",
-                     veld_http2_fault_name(fault));
-    ERR_raise_data(ERR_LIB_USER, ERR_R_PASSED_INVALID_ARGUMENT, "HTTP/2: %s",
-                   veld_http2_fault_name(fault));
+    ERR_raise(ERR_LIB_USER, ERR_R_PASSED_INVALID_ARGUMENT);
     return -1;
 }
 
@@ -51,33 +99,34 @@ __attribute__((visibility("default"))) int SSL_read(SSL *ssl, void *buf, int num
     int n = next_read(ssl, buf, num);
     if (n <= 0 || !SSL_is_server(ssl))
         return n;
-    struct veld_http2_filter *f = state_of(ssl);
-    if (!f)
-        return broken(VELD_HTTP2_FRAME);
-    enum veld_http2_fault before = f->fault;
-    enum veld_http2_fault fault = veld_http2_filter(f, buf, (size_t)n, veld_clock_mono_ns());
+    struct state *s = SSL_get_ex_data(ssl, state_index);
+    if (!s || s->filter.fault)
+        return broken();
+    enum veld_http2_fault fault = filter(&s->filter, buf, (size_t)n);
     if (!fault)
         return n;
-    if (before) { /* told already */
-        ERR_raise(ERR_LIB_USER, ERR_R_PASSED_INVALID_ARGUMENT);
-        return -1;
-    }
-    return broken(fault);
+    tell(s, fault);
+    return broken();
 }
 
-int veld_tls_filter_install(struct veld_diag *diag)
+/* ---- Start ---- */
+
+__attribute__((constructor)) static void find_next(void)
 {
-    if (next_read)
-        return 0;
-    /* POSIX has dlsym return functions as data. */
-    void *found = dlsym(RTLD_DEFAULT, "SSL_read"), *next = dlsym(RTLD_NEXT, "SSL_read");
-    state_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_state);
-    if (!next || found != (void *)SSL_read || state_index < 0)
+    next_read = (read_fn *)dlsym(RTLD_NEXT, "SSL_read"); /* POSIX: functions as data */
+}
+
+int veld_tls_filter_install(veld_tls_fault_fn *fault, void *ctx, struct veld_diag *diag)
+{
+    on_fault = fault;
+    on_fault_ctx = ctx;
+    if (state_index < 0)
+        state_index = SSL_get_ex_new_index(0, NULL, make_state, NULL, free_state);
+    if (!next_read || dlsym(RTLD_DEFAULT, "SSL_read") != (void *)SSL_read || state_index < 0)
         return veld_fail(
             diag, VELD_E_UNSUPPORTED,
-            "gRPC cannot be kept from what strangers may send: its library does not "
-            "use the system's OpenSSL; build veld-coord with Debian's libgrpc");
-    next_read = (read_fn *)next;
+            "gRPC cannot be kept from what strangers may send: its library does "
+            "not use the system's OpenSSL; build veld-coord with Debian's libgrpc");
     return 0;
 }
 

@@ -6,16 +6,27 @@
  * which asks OpenSSL's and looks at what came before gRPC does. On a fault it
  * says that the connection is broken.
  *
- * Order of calls: install, once, before gRPC starts. Counting: any thread.
+ * Invariant: of a server's connections only those are read that were made
+ * between two calls of veld_tls_filter_peer, on that thread.
+ *
+ * Order of calls: install, once, before gRPC starts; peer around the hand-over of
+ * each connection. The rest: any thread.
  */
 #ifndef VELD_COORD_TLS_FILTER_H
 #define VELD_COORD_TLS_FILTER_H
 
+#include "base/addr.h"
 #include "base/err.h"
 #include "coord/http2_filter.h"
 
+/* A connection from `peer` is broken off. On the thread that reads it. */
+typedef void veld_tls_fault_fn(void *ctx, const struct veld_ip *peer);
+
 /* VELD_E_UNSUPPORTED: what gRPC calls would not be this one. Serving without it is not for strangers. */
-VELD_MUST_USE int veld_tls_filter_install(struct veld_diag *diag);
+VELD_MUST_USE int veld_tls_filter_install(veld_tls_fault_fn *on_fault, void *ctx,
+                                          struct veld_diag *diag);
+/* Whose connection this thread is about to make; NULL: it is made. */
+void veld_tls_filter_peer(const struct veld_endpoint *peer);
 
 /* Connections broken off, by fault. */
 void veld_tls_filter_get_faults(uint64_t out[VELD_HTTP2_FAULTS]);

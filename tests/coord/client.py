@@ -131,7 +131,7 @@ class Coord:
             options=[("grpc.ssl_target_name_override", "veld-coord"),
                      ("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1),
                      ("grpc.max_send_message_length", -1), ("grpc.initial_reconnect_backoff_ms", 100),
-                     ("grpc.min_reconnect_backoff_ms", 100), *options])
+                     *options])
 
     def close(self):
         self.channel.close()

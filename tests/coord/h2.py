@@ -1,4 +1,5 @@
 """HTTP/2 written by hand over TLS: for what no decent client sends (RFC 9113, RFC 7541)."""
+import itertools
 import socket
 import ssl
 import struct
@@ -53,10 +54,16 @@ def message(body=b"", compressed=0):
     return struct.pack(">BI", compressed, len(body)) + body
 
 
+numbers = itertools.count()
+
+
 class Raw:
     """A connection. Sends what it is told to; what the server sends is read on demand."""
 
-    def __init__(self, address, ack=True, settings=b"", source=None, timeout=5):
+    def __init__(self, address, ack=True, settings=b"", timeout=5):
+        """From an address of 127.0.0.0/8 of its own: an attacker's is held against it."""
+        n = next(numbers)
+        source = (f"127.{1 + n // 62500 % 250}.{n // 250 % 250}.{1 + n % 250}", 0)
         host, port = address.rsplit(":", 1)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -113,6 +120,13 @@ class Raw:
             return True
         except TimeoutError:
             return False
+
+    def settle(self, seconds=0.2):
+        """Reads what comes meanwhile."""
+        before = self.socket.gettimeout()
+        self.socket.settimeout(seconds)
+        self.is_closed()
+        self.socket.settimeout(before)
 
     def call(self, stream, block, body=message()):
         """A whole call."""

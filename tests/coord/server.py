@@ -1,6 +1,7 @@
 """A real veld-coord on loopback, in a folder of its own."""
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -22,15 +23,19 @@ def run(*argv, timeout=20):
 class Server:
     """Started at once; `folder` keeps the database and what it said."""
 
-    def __init__(self, folder, *options, db="peers.db", listen="127.0.0.1:0", env=None):
+    def __init__(self, folder, *options, db="peers.db", listen="127.0.0.1:0", file_size=None):
         self.folder = Path(folder)
         self.db = self.folder / db
         self.options = [str(o) for o in options]
         self.listen = listen
-        self.env = {**os.environ, **(env or {})}
+        self.file_size = file_size  # no file may grow beyond it
         self.process = None
         self.clients = []
         self.start()
+
+    def _limit(self):
+        if self.file_size:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
 
     def start(self, wait=True):
         self.log = self.folder / "log"
@@ -38,7 +43,7 @@ class Server:
         with open(self.out, "w") as out, open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 [VELD_COORD, "--listen", self.listen, "--db", self.db, *self.options],
-                stdout=out, stderr=log, stdin=subprocess.DEVNULL, env=self.env)
+                stdout=out, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self._limit)
         if wait:
             self.wait_up()
 

@@ -1,6 +1,7 @@
 /*
  * Any bytes as what a client sends, cut anywhere: the same fault as in one piece,
- * and what passes has no block of headers and no frame that is too long.
+ * and what passes has no block of headers and no frame that is too long. What is
+ * gathered is the sum of its streams.
  */
 #include "base/bytes.h"
 #include "coord/http2_filter.h"
@@ -47,6 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(data, size);
     for (size_t at = 0; at < size; at += step)
         veld_http2_filter(&cut, data + at, VELD_MIN(step, size - at), 1);
-    REQUIRE(cut.fault == whole.fault);
+    REQUIRE(cut.fault == whole.fault && cut.gathered == whole.gathered);
+    for (size_t i = 0; i < VELD_HTTP2_STREAMS_MAX; i++)
+        cut.gathered -= cut.open[i].bytes;
+    REQUIRE(cut.gathered == 0);
     return 0;
 }

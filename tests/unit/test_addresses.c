@@ -98,3 +98,20 @@ Test(addresses, who_is_gone_for_a_while_is_forgotten)
     cr_assert_eq(veld_addresses_count(a), 1);
     veld_addresses_free(a);
 }
+
+Test(addresses, who_is_blamed_opens_fewer_and_is_forgiven)
+{
+    struct veld_addresses *a = make(100, 16);
+    struct veld_ip bad = ip("192.0.2.1"), stranger = ip("192.0.2.9");
+    veld_addresses_blame(a, &stranger, T0); /* nobody who is here */
+    cr_assert_eq(veld_addresses_count(a), 0);
+    cr_assert_eq(veld_addresses_take(a, &bad, T0), 0);
+    for (int i = 0; i < 100; i++)
+        veld_addresses_blame(a, &bad, T0);
+    cr_assert_eq(veld_addresses_take(a, &bad, T0), VELD_E_LIMIT);
+    cr_assert_eq(veld_addresses_take(a, &bad, T0 + VELD_NS_PER_S), 0, "soon again");
+    cr_assert_eq(veld_addresses_take(a, &bad, T0 + VELD_NS_PER_S), VELD_E_LIMIT);
+    for (int i = 0; i < 14; i++)
+        cr_assert_eq(veld_addresses_take(a, &bad, T0 + 20 * VELD_NS_PER_S), 0);
+    veld_addresses_free(a);
+}

@@ -13,7 +13,7 @@
 static _Atomic int taken[64];
 static atomic_size_t n_taken;
 
-static void take(void *ctx, int fd)
+static void take(void *ctx, int fd, const struct veld_endpoint *peer)
 {
     size_t i = atomic_load(&n_taken);
     atomic_store(&taken[i], fd);
