@@ -47,6 +47,16 @@ int veld_network_read(const uint8_t *p, size_t len, struct veld_network *out)
     return rc;
 }
 
+bool veld_network_may_lease(const struct veld_network *n, const struct veld_ip *ip)
+{
+    if (ip->family != 4 || !veld_prefix_contains(&n->ipv4, ip))
+        return false;
+    uint32_t host = 0, mask = UINT32_MAX >> n->ipv4.len;
+    for (size_t i = 0; i < 4; i++)
+        host = host << 8 | ip->b[i];
+    return (host & mask) != 0 && (host & mask) != mask;
+}
+
 int veld_network_make(struct veld_blob *out, const uint8_t owner_seed[32], const char *name,
                       const struct veld_prefix *ipv4, uint64_t now_s)
 {

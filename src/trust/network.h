@@ -29,6 +29,9 @@ VELD_MUST_USE int veld_network_read(const uint8_t *p, size_t len, struct veld_ne
 #define VELD_NETWORK_TEXT_STRLEN 40
 char *veld_network_text(const uint8_t id[32], char out[VELD_NETWORK_TEXT_STRLEN]);
 
+/* May a member have it: an IPv4 address of the range, neither its first nor its last? */
+bool veld_network_may_lease(const struct veld_network *n, const struct veld_ip *ip);
+
 /* The member's IPv6 address: fd, 40 bits of SHA-256("veld prefix" ‖ id), 80 bits of SHA-256("veld address" ‖ id ‖ P). */
 void veld_network_ipv6(const uint8_t id[32], const uint8_t member[32], struct veld_ip *out);
 #define VELD_NETWORK_IPV6_LEN 48 /* prefix length of all members' addresses */

@@ -6,18 +6,10 @@
 
 /* ---- read ---- */
 
-/* An address a member may have: inside the range, neither its first nor its last. */
-static bool take_ipv4(const ProtobufCBinaryData *b, const struct veld_prefix *range,
+static bool take_ipv4(const ProtobufCBinaryData *b, const struct veld_network *network,
                       struct veld_ip *out)
 {
-    if (b->len == 0)
-        return true;
-    if (!veld_wire_take_ip(b, out) || !veld_prefix_contains(range, out))
-        return false;
-    uint32_t host = 0, mask = UINT32_MAX >> range->len;
-    for (size_t i = 0; i < 4; i++)
-        host = host << 8 | out->b[i];
-    return (host & mask) != 0 && (host & mask) != mask;
+    return b->len == 0 || (veld_wire_take_ip(b, out) && veld_network_may_lease(network, out));
 }
 
 /* A route into the members' own addresses would take one of them away from its owner. */
@@ -49,8 +41,7 @@ static int from_body(const pb_record *b, const struct veld_network *network,
     uint8_t id[32], member[32];
     char name[VELD_LABEL_MAX + 1];
     if (!veld_wire_take(&b->network_id, id, 32) || !veld_wire_take(&b->member, member, 32) ||
-        !veld_wire_take_label(b->name, name) ||
-        !take_ipv4(&b->ipv4, &network->ipv4, &r->ipv4) ||
+        !veld_wire_take_label(b->name, name) || !take_ipv4(&b->ipv4, network, &r->ipv4) ||
         !veld_wire_take_routes(b->routes, b->n_routes, r->routes, &r->n_routes) ||
         !veld_wire_take_endpoints(b->endpoints, b->n_endpoints, r->endpoints, &r->n_endpoints))
         return VELD_E_FORMAT;

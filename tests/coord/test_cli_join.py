@@ -249,6 +249,17 @@ def test_another_network_than_the_tokens(machine, liar, mynet):
     assert not m.file("network").exists() and "RegisterMember" not in server.calls
 
 
+@pytest.mark.parametrize("ipv4", [b"\x08\x08\x08\x08", b"\nd\xff\xff", b"\nd\0\0"])
+def test_an_address_that_no_member_may_have(machine, liar, mynet, ipv4):
+    net, m = Network(mynet), machine("a")
+    server = liar(LookupNetwork=lambda _: pb.LookupNetworkReply(network=net.signed),
+                  RegisterMember=lambda _: pb.RegisterReply(ipv4=ipv4))
+    text = net.token(coord=server.address, certificate=server.certificate).text
+    line = m.fails("join", text, "--no-up")
+    assert "is no address that members of" in line and "10.100.0.0/16" in line
+    assert not m.is_member() and not m.file("lease").exists()
+
+
 def test_a_network_known_under_another_id(first, machine, shared):
     other = Network(first.network)
     text = other.token(coord=shared.address, certificate=b"\1" * 32).text

@@ -274,7 +274,7 @@ def test_an_answer_to_what_was_asked_before_is_none(machine, liar, mynet):
         return pb.RequestJoinReply(state=pb.RequestJoinReply.STATE_APPROVED, chain=chains[-1])
 
     server = liar(LookupNetwork=lambda _: pb.LookupNetworkReply(network=net.signed),
-                  RequestJoin=approved, RegisterMember=lambda _: pb.RegisterReply(ipv4=b"\n\1\1\1"))
+                  RequestJoin=approved, RegisterMember=lambda _: pb.RegisterReply(ipv4=b"\nd\1\1"))
     m.login(server)
     m.up()
     m.veld("set", "--routes", "10.5.0.0/16")

@@ -290,6 +290,20 @@ Test(members, an_address_belongs_to_who_was_known_earlier)
 }
 
 /* One who takes another's name later has no older right to it than the name is old. */
+Test(members, an_address_leads_to_its_holder)
+{
+    struct veld_ip ip;
+    cr_assert_eq(veld_ip_parse("10.100.0.2", &ip), 0);
+    cr_assert_null(veld_members_of_ipv4(members, &ip));
+    cr_assert_eq(apply(SAYS(2, "c", "10.100.0.2", 5, .since = 2000)), 0);
+    cr_assert_eq(apply(SAYS(1, "b", "10.100.0.2", 5, .since = 1000)), 0);
+    cr_assert_eq(veld_members_of_ipv4(members, &ip), find(1));
+    veld_members_drop(members, pub(1));
+    cr_assert_eq(veld_members_of_ipv4(members, &ip), find(2));
+    veld_members_drop(members, pub(2));
+    cr_assert_null(veld_members_of_ipv4(members, &ip));
+}
+
 Test(members, a_claim_is_as_old_as_its_name)
 {
     cr_assert_eq(apply(SAYS(1, "a", NULL, 5, .since = 1000)), 0);

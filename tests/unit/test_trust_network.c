@@ -53,6 +53,25 @@ Test(trust_network, is_as_another_implementation_makes_it)
         veld_blob_clear(all[i]);
 }
 
+Test(trust_network, says_which_addresses_members_may_have)
+{
+    static const struct {
+        const char *ip;
+        bool may;
+    } table[] = {
+        {"10.100.0.1", true},     {"10.100.255.254", true},
+        {"10.100.0.0", false},    {"10.100.255.255", false},
+        {"10.99.255.255", false}, {"10.101.0.0", false},
+        {"::1", false},
+    };
+    struct veld_ip ip = {0};
+    cr_expect_not(veld_network_may_lease(&t.network, &ip), "none");
+    for (size_t i = 0; i < VELD_ARRAY_LEN(table); i++) {
+        cr_assert_eq(veld_ip_parse(table[i].ip, &ip), 0, "%s", table[i].ip);
+        cr_expect_eq(veld_network_may_lease(&t.network, &ip), table[i].may, "%s", table[i].ip);
+    }
+}
+
 Test(trust_network, gives_each_member_an_address_of_its_own)
 {
     struct veld_ip a, b;

@@ -65,6 +65,16 @@ static int take_network(struct veld_entry *e, const struct veld_blob *answer, co
 
 /* ---- In ---- */
 
+static int fail_lease(const struct veld_entry *e, struct veld_diag *diag)
+{
+    char ip[VELD_IP_STRLEN], range[VELD_PREFIX_STRLEN];
+    return veld_fail(diag, VELD_E_AUTH,
+                     "%s leases this machine %s, which is no address that members of %s may "
+                     "have (%s); ask whoever runs the coord server",
+                     e->coord.address, veld_ip_format(&e->ipv4, ip), e->network_name,
+                     veld_prefix_format(&e->network.ipv4, range));
+}
+
 int veld_enter_finish(struct veld_entry *e, const struct veld_blob *chain,
                       struct veld_diag *diag)
 {
@@ -86,6 +96,8 @@ int veld_enter_finish(struct veld_entry *e, const struct veld_blob *chain,
     if (rc == 0)
         rc = VELD_ASKING(
             veld_coord_lease(e->client, &key, e->network.id, chain, &want, &e->ipv4, diag));
+    if (rc == 0 && !veld_network_may_lease(&e->network, &e->ipv4))
+        rc = fail_lease(e, diag);
     if (rc == VELD_E_EXIST && !strstr(diag->text, "--name"))
         strncat(diag->text, "; choose another with --name",
                 sizeof diag->text - strlen(diag->text) - 1);

@@ -505,6 +505,13 @@ const struct veld_member *veld_members_find(const struct veld_members *t, const 
     return e ? &e->m : NULL;
 }
 
+const struct veld_member *veld_members_of_ipv4(const struct veld_members *t,
+                                               const struct veld_ip *ipv4)
+{
+    const struct claim *c = g_hash_table_lookup(t->claims[CLAIM_IPV4], ipv4);
+    return c ? &c->winner->m : NULL;
+}
+
 size_t veld_members_count(const struct veld_members *t)
 {
     return g_hash_table_size(t->by_pub);

@@ -132,6 +132,9 @@ bool veld_members_next_change(struct veld_members *t, uint8_t pub[32]);
 /* NULL: not known. Borrowed until the next change of the table. */
 const struct veld_member *veld_members_find(const struct veld_members *t,
                                             const uint8_t pub[32]);
+/* Whose claim to the address counts. NULL: nobody's. Borrowed likewise. */
+const struct veld_member *veld_members_of_ipv4(const struct veld_members *t,
+                                               const struct veld_ip *ipv4);
 size_t veld_members_count(const struct veld_members *t);
 /*
  * All, an array of borrowed pointers that the caller frees; NULL when out of memory.

@@ -37,7 +37,7 @@ static int check_lease(const struct veld_mesh *m, struct veld_diag *diag)
                          "this machine has no address in network %s yet; get one with: veld up "
                          "--network %s",
                          p->network.name, p->network.name);
-    if (!veld_prefix_contains(&p->network.ipv4, &p->ipv4)) {
+    if (!veld_network_may_lease(&p->network, &p->ipv4)) {
         char ip[VELD_IP_STRLEN], range[VELD_PREFIX_STRLEN];
         return veld_fail(diag, VELD_E_CONFIG,
                          "%s/networks/%s/lease: %s is no address of the network's (%s); remove "

@@ -62,7 +62,7 @@ struct veld_mesh {
     char *ca; /* PEM; NULL: the certificate is pinned */
     struct veld_revocations *revoked;
     bool self_revoked;
-    struct veld_ip lease; /* as the server last gave it */
+    struct veld_ip lease; /* as the server last gave it; in effect from the next start on */
 
     /* Handing the list on; mesh_revoked.c. */
     struct veld_spread *spread;

@@ -53,7 +53,8 @@ static void make_record(const struct veld_mesh *m, struct veld_record *out)
         from.addrs = &one;
         from.n_addrs = 1;
     }
-    *out = (struct veld_record){.membership = m->profile.membership, .ipv4 = m->lease};
+    *out = (struct veld_record){.membership = m->profile.membership,
+                                .ipv4 = m->config->addrs[0].ip}; /* as the interface has it */
     out->n_routes = allowed_routes(m, out->routes);
     out->n_endpoints = veld_endpoints_choose(&from, out->endpoints);
     out->sequence = m->record.sequence;
@@ -92,16 +93,51 @@ int veld_mesh_sign_record(void *ctx, struct veld_blob *out, struct veld_ip *want
     return veld_record_sign(out, m->identity->seed, &m->record);
 }
 
+/*
+ * Whose it is, as far as this machine knows; NULL: nobody's. Borrowed until the next
+ * change of pins or members.
+ */
+static const char *holder_of(const struct veld_mesh *m, const struct veld_ip *ipv4)
+{
+    struct veld_pin shown = {.addrs = {*ipv4}, .n_addrs = 1};
+    const struct veld_pin *pinned;
+    memcpy(shown.name, m->profile.membership.name, sizeof shown.name);
+    memcpy(shown.pub, m->identity->pub, sizeof shown.pub);
+    if (veld_pins_check(m->pins, &shown, &pinned) == VELD_PIN_MISMATCH)
+        return pinned->name;
+    const struct veld_member *member = veld_members_of_ipv4(m->members, ipv4);
+    return member && member->listed ? member->name : NULL;
+}
+
+static bool may_be_ours(const struct veld_mesh *m, const struct veld_ip *ipv4)
+{
+    char ip[VELD_IP_STRLEN];
+    const char *holder = holder_of(m, ipv4);
+    if (!veld_network_may_lease(&m->profile.network, ipv4))
+        veld_warn("the coord server leases %s, which is none of the network's addresses; this "
+                  "machine keeps its own",
+                  veld_ip_format(ipv4, ip));
+    else if (holder)
+        veld_warn("the coord server leases %s, which is %s's; this machine keeps its own. If "
+                  "%s is gone: veld trust forget %s",
+                  veld_ip_format(ipv4, ip), holder, holder, holder);
+    else
+        return true;
+    return false;
+}
+
+/*
+ * Another address than the interface has is for the next start: sessions go on as
+ * they are, whatever the server leases.
+ */
 static void take_lease(struct veld_mesh *m, const struct veld_ip *ipv4)
 {
     struct veld_diag diag;
     char ip[VELD_IP_STRLEN];
     if (veld_ip_equal(ipv4, &m->lease))
         return;
-    if (!veld_prefix_contains(&m->profile.network.ipv4, ipv4)) {
-        veld_warn("the coord server leases %s, which is none of the network's addresses; "
-                  "this machine keeps its own",
-                  veld_ip_format(ipv4, ip));
+    if (!may_be_ours(m, ipv4)) {
+        veld_mesh_refuse(m, VELD_REFUSAL_LEASE);
         return;
     }
     m->lease = *ipv4;

@@ -15,6 +15,7 @@
     X(REPLAYED, "replayed", "a record older than the one that is known")                       \
     X(KEY, "bad_key", "a member whose key is unusable, or another's but for its sign")         \
     X(TOO_MANY, "too_many", "a member beyond the number that is kept")                         \
+    X(LEASE, "bad_lease", "an address for this machine that is somebody else's or nobody's")   \
     X(REVOCATIONS, "bad_revocations", "a list of revocations that does not hold")              \
     X(SIGNAL_STRANGER, "signal_from_stranger", "a signal from somebody who is no member")      \
     X(SIGNAL_FORGED, "signal_forged", "a signal that its sender has not sealed for us")        \
