@@ -1,7 +1,7 @@
 #include "coord/host.h"
 
 #include "base/bytes.h"
-#include "base/log.h"
+#include "coord/log.h"
 #include "crypto/identity.h"
 
 const char *veld_coord_act_name(enum veld_coord_act act)
@@ -47,14 +47,18 @@ static void audit(void *ctx, const struct veld_coord_deed *deed)
                                     : VELD_LOG_INFO;
     char caller[VELD_PUBKEY_STRLEN] = "-", member[VELD_PUBKEY_STRLEN] = "-";
     char from[VELD_IP_STRLEN];
+    if (!veld_log_is_on(level))
+        return;
     if (deed->caller)
         veld_pubkey_format(deed->caller, caller);
     if (deed->member)
         veld_pubkey_format(deed->member->member, member);
-    veld_log(level, "audit: %s network=%s name=%s member=%s caller=%s from=%s",
-             veld_coord_act_name(deed->act), deed->network ? deed->network->name : "-",
-             deed->member ? deed->member->name : "-", member, caller,
-             veld_ip_format(&deed->from, from));
+    veld_event(level, "audit", VELD_TEXT("act", veld_coord_act_name(deed->act)),
+               VELD_TEXT("network", deed->network ? deed->network->name : "-"),
+               VELD_TEXT("name", deed->member ? deed->member->name : "-"),
+               VELD_TEXT("member", member), VELD_TEXT("caller", caller),
+               VELD_TEXT("from", veld_ip_format(&deed->from, from)),
+               VELD_NUMBER("members", deed->members));
 }
 
 static int start(void *ctx, struct veld_diag *diag)

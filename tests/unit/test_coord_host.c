@@ -5,6 +5,8 @@
  */
 #include "../support/coord_asserts.h"
 
+#include <unistd.h>
+
 #define LEDGER_MAX 64
 
 struct plan {
@@ -309,7 +311,44 @@ Test(coord_host, the_default_is_complete)
     cr_assert_eq(h->account_of(h->ctx, key, r.from), 0);
     cr_assert_eq(h->allow(h->ctx, &d, &diag), 0);
     cr_assert(h->route_allowed(h->ctx, NULL, NULL, &route));
-    h->audit(h->ctx, &d);
     cr_assert_eq(h->start(h->ctx, &diag), 0);
     h->stop(h->ctx);
+}
+
+/* One line a deed, for people or for machines; what comes with every look at a network only when asked for. */
+Test(coord_host, the_default_audits_to_the_log)
+{
+    const struct veld_coord_host *h = &veld_coord_host_default;
+    struct test_member a = join(1);
+    struct veld_coord_deed d = {.act = VELD_COORD_JOIN,
+                                .caller = a.id->pub,
+                                .from = r.from,
+                                .network = &r.trust.network,
+                                .member = &a.membership,
+                                .members = 7};
+    char text[4096] = "", key[VELD_PUBKEY_STRLEN];
+    int fds[2], old = dup(STDERR_FILENO);
+    cr_assert_eq(pipe(fds), 0);
+    veld_pubkey_format(a.id->pub, key);
+    veld_log_set_level(VELD_LOG_INFO);
+    dup2(fds[1], STDERR_FILENO);
+    h->audit(h->ctx, &d);
+    d.act = VELD_COORD_WATCH;
+    h->audit(h->ctx, &d);
+    d = (struct veld_coord_deed){.act = VELD_COORD_REMOVE, .network = &r.trust.network};
+    h->audit(h->ctx, &d);
+    dup2(old, STDERR_FILENO);
+    close(fds[1]);
+    ssize_t len = read(fds[0], text, sizeof text - 1);
+    cr_assert_gt(len, 0);
+    cr_assert_not_null(strstr(text, "event=audit act=join network=mynet name=server1"), "%s",
+                       text);
+    cr_assert_not_null(strstr(text, key), "%s", text);
+    cr_assert_not_null(strstr(text, "from=192.0.2.1 members=7\n"), "%s", text);
+    cr_assert_not_null(strstr(text, "act=remove network=mynet name=- member=- caller=-"), "%s",
+                       text);
+    cr_assert_null(strstr(text, "act=watch"), "%s", text);
+    close(fds[0]);
+    close(old);
+    test_member_free(&a);
 }
