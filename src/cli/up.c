@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/paths.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -9,12 +10,16 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#define SETTLE_MAX_S 5
+#define POLL_US      30000
 
 enum {
     OPTION_CONFIG,
@@ -126,6 +131,33 @@ static int already_up(const struct veld_cli *cli, const json_t *status)
     return VELD_CLI_DONE;
 }
 
+/* It waits for the coord server's first word, or its names are behind that. */
+static bool is_settling(const json_t *status)
+{
+    const char *coord = veld_json_text(json_object_get(status, "coord"), "state");
+    return strcmp(coord, "connecting") == 0 ||
+           json_is_false(json_object_get(status, "settled"));
+}
+
+/*
+ * In a network, until what is typed next finds the others by name; no longer than it
+ * takes to see that the coord server cannot be reached.
+ */
+static int wait_to_settle(const char *socket, json_t **status, struct veld_diag *diag)
+{
+    struct veld_progress progress = veld_progress_begin("waiting for the coord server");
+    uint64_t end = progress.start_ns + SETTLE_MAX_S * VELD_NS_PER_S;
+    int rc = veld_client_call(socket, "/v1/status", NULL, status, diag);
+    while (rc == 0 && is_settling(*status) && veld_clock_mono_ns() < end) {
+        usleep(POLL_US);
+        veld_progress_tick(&progress);
+        json_decref(*status);
+        rc = veld_client_call(socket, "/v1/status", NULL, status, diag);
+    }
+    veld_progress_end(&progress);
+    return rc;
+}
+
 int veld_up_start(const struct veld_up *up)
 {
     struct veld_diag diag;
@@ -160,7 +192,7 @@ int veld_up_start(const struct veld_up *up)
     if (exit_status != 0) /* it has said why */
         return VELD_CLI_FAILED;
     json_t *status;
-    if (veld_client_call(up->socket, "/v1/status", NULL, &status, &diag) < 0)
+    if (wait_to_settle(up->socket, &status, &diag) < 0)
         return veld_cli_fail_diag(&diag);
     print_health(status); /* the rest the daemon has said */
     json_decref(status);

@@ -108,6 +108,7 @@ json_t *veld_control_status(void *ctx)
         .dns_server = "-",
         .dns_method = c->resolver ? veld_resolver_method(c->resolver) : "off",
         .n_peers = c->peers.n,
+        .settled = !c->publish.due_source,
         .health = health,
     };
     veld_dataplane_get_info(c->dataplane, &s.dataplane);

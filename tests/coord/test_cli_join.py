@@ -300,7 +300,7 @@ def test_list(first, machine, coord):
     rows = first.veld("token", "list").stdout.splitlines()
     assert len(rows) == 2
     assert decoded(one)[1].token_key.hex()[:8] in rows[0]
-    assert re.search(r"expires in 23h 59m +1 use +joined: second +routes: 10\.0\.0\.0/8$", rows[0])
+    assert re.search(r"expires in (23h 59m|1d 0h) +1 use +joined: second +routes: 10\.0\.0\.0/8$", rows[0])
     assert decoded(two)[1].token_key.hex()[:8] in rows[1]
     assert re.search(r"never expires +any number of uses +joined: nobody$", rows[1])
 

@@ -124,6 +124,18 @@ def test_no_server(machine):
     assert "127.0.0.1" in line
 
 
+def test_a_wait_is_seen_on_a_terminal_and_nowhere_else(machine):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "127.0.0.1:%d" % silent.getsockname()[1]
+        m = machine("a")
+        with m.terminal("login", "--coord", address) as terminal:
+            terminal.read_until("waiting for the coord server..")
+        with m.start("login", "--coord", address) as process:
+            time.sleep(3.5)
+            process.kill()
+            assert "waiting" not in process.stdout.read()
+
+
 def test_a_server_that_is_none(machine, ca):
     """TLS, the right fingerprint, and no coord server behind: nothing is kept."""
     m = machine("a")

@@ -1,6 +1,7 @@
 """veld up --network: the first machine makes the network, others ask to be let in."""
 import re
 import signal
+import subprocess
 import time
 
 import grpc
@@ -69,6 +70,26 @@ def test_a_member_needs_no_server(start, machine):
     assert len(m.daemon_args()) == 2
 
 
+def test_it_returns_when_what_is_typed_next_finds_the_others(server, machine, mynet):
+    m = make(machine, server)
+    m.api.status = {**m.status(), "coord": {"state": "connecting"}, "settled": True}
+    with m.start("up", "--network", mynet, root=True) as process:
+        for state, settled in (("connecting", True), ("connected", False)):
+            m.api.status = {**m.status(), "coord": {"state": state}, "settled": settled}
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+        m.api.status = {**m.status(), "coord": {"state": "connected"}, "settled": True}
+        assert process.wait(5) == 0
+
+
+def test_nor_is_a_server_waited_for_that_is_away(server, machine, mynet):
+    m = make(machine, server)
+    m.api.status = {**m.status(), "coord": {"state": "waiting"}, "settled": True}
+    began = time.monotonic()
+    m.veld("up", "--network", mynet, root=True)
+    assert time.monotonic() - began < 3
+
+
 def test_the_only_network_needs_no_name(server, machine, mynet):
     m = make(machine, server)
     m.veld("up", root=True)
@@ -134,7 +155,8 @@ def test_a_membership_that_has_ended_is_asked_for_anew(server, machine, mynet):
     """Of the owner's machine at once; under the name it had."""
     m = make(machine, server)
     net = Network(mynet, owner=m.owner())
-    chain = net.chain(m.key(), "old-name", serial=7, not_before=100, not_after=int(time.time()) - 5)
+    chain = net.chain(m.key(), "old-name", serial=m.membership().serial + 1, not_before=100,
+                      not_after=int(time.time()) - 5)
     m.file("membership").write_bytes(chain.SerializeToString())
     m.serve()
     m.veld("up", "--network", mynet, root=True)

@@ -55,6 +55,7 @@ class Api:
 
     def __init__(self, path, status):
         api = self
+        self.status = status
         self.posts = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,7 +74,7 @@ class Api:
 
             def do_GET(self):
                 if self.path == "/v1/status":
-                    self.answer(200, status)
+                    self.answer(200, api.status)
                 elif self.path in api.gets:
                     self.answer(200, api.gets[self.path])
                 else:

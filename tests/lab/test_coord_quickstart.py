@@ -82,6 +82,14 @@ def test_a_third_machine_by_approval(mesh):
     mesh.healthy("third")
 
 
+def test_what_is_typed_next_finds_the_others_by_name(mesh):
+    """Once, without waiting: `veld join` returns when names are there."""
+    mesh.first()
+    token = mesh["first"].veld("token", "create").stdout.strip()
+    mesh["second"].veld("join", token)
+    mesh["second"].sh("getent ahosts first.veld && ping -c 1 -W 5 first.veld")
+
+
 def test_five_machines_and_no_handshake_but_for_who_talks(five):
     five.first()
     five.join("b", "c", "d", "e")

@@ -137,6 +137,7 @@ Test(status, has_its_shape)
     cr_assert_eq(NUM("workers.1.packets_to_tun"), 7);
     cr_assert_str_eq(STR("dns.server"), "127.0.86.1");
     cr_assert_str_eq(STR("dns.method"), "resolvconf");
+    cr_assert(json_is_false(at(json, "settled")));
     cr_assert_str_eq(STR("health.0"), "do this");
     cr_assert_eq(SIZE("health"), 1);
     cr_assert_eq(NUM("counters.datagrams_sent"), 8);

@@ -285,6 +285,7 @@ json_t *veld_status_json(const struct veld_status *s)
     put(&b, o, "peers", peers_json(&b, s));
     put(&b, o, "counters", counters_json(&b, s));
     put(&b, o, "drops", drops_json(&b, s));
+    put(&b, o, "settled", json_boolean(s->settled));
     put(&b, o, "health", health_json(&b, s));
     if (!b.ok) {
         json_decref(o);

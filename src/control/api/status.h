@@ -70,6 +70,7 @@ struct veld_status {
     const char *dns_method;
     const struct veld_status_peer *peers;
     size_t n_peers;
+    bool settled;                        /* routes and names follow the peers that are listed */
     const struct veld_status_mesh *mesh; /* NULL: there is none */
     const char *const *health; /* sentences: what is wrong and the command that mends it */
     size_t n_health;
