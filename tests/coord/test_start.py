@@ -217,8 +217,10 @@ def test_log_as_json(start):
     assert all({"time", "level", "event"} <= set(e) for e in events)
     listening = next(e for e in events if e["event"] == "listening")
     assert listening["certificate"] == server.fingerprint
+    audited = [e for e in events if e["event"] == "audit"]
+    assert [(e["act"], e["network"]) for e in audited] == [("create-network", "logged"), ("join", "logged")]
+    assert audited[1]["name"] == "laptop" and audited[1]["from"] == "127.0.0.1"
     text = server.said()
-    assert "logged" in text
     for secret in (net.owner.seed, member.key.seed):
         assert secret.hex() not in text
     assert "PRIVATE" not in text
