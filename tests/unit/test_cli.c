@@ -269,6 +269,17 @@ Test(cli, help_and_usage)
     says("-V: unknown option; see: veld --help\n");
 }
 
+Test(cli, a_build_without_the_coord_mode_says_so)
+{
+    if (run("login --help") == 0)
+        cr_skip_test("this build has it");
+    cr_assert_eq(run("login"), 1);
+    says("was built without the coord mode");
+    cr_assert_eq(run("token create"), 1);
+    says("was built without the coord mode");
+    cr_assert_eq(run("up --network mynet"), 2);
+}
+
 Test(cli, without_a_daemon)
 {
     static const char *const commands[] = {"status", "down",  "peers", "peers --dump",
