@@ -238,7 +238,14 @@ static void on_refused(void *ctx, const struct veld_blob *list)
 
 static void on_link_changed(void *ctx)
 {
-    veld_mesh_resolve_coord(ctx);
+    struct veld_mesh *m = ctx;
+    struct veld_link_info info;
+    veld_mesh_resolve_coord(m);
+    veld_link_get_info(m->link, &info);
+    if (info.connections == m->connections)
+        return;
+    m->connections = info.connections;
+    veld_mesh_on_connected(m);
 }
 
 /* ---- Begin and end ---- */
@@ -309,7 +316,12 @@ int veld_mesh_start(struct veld_mesh *m, struct veld_control *control,
     struct veld_intake_config intake = {
         .network = &m->profile.network, .now_s = veld_mesh_now_s, .done = on_result, .ctx = m};
     const struct veld_control_hooks hooks = {
-        .ctx = m, .may_use = veld_mesh_may_use, .on_wanted = veld_mesh_on_wanted};
+        .ctx = m,
+        .may_use = veld_mesh_may_use,
+        .on_use = veld_mesh_on_use,
+        .on_wanted = veld_mesh_on_wanted,
+        .on_message = veld_mesh_on_message,
+    };
     if (m->revoked)
         intake.revocations = veld_revocations_bytes(m->revoked);
     m->control = control;

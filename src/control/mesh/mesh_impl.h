@@ -71,6 +71,7 @@ struct veld_mesh {
     uint64_t offered_epoch;
     uint32_t offered_by;
     uint64_t server_epoch; /* of the list that the server is known to have */
+    uint64_t connections;  /* of the link, that were looked at */
 
     struct veld_pins *pins;
     struct veld_members *members;
@@ -170,6 +171,7 @@ void veld_mesh_adopt_revocations(struct veld_mesh *m, struct veld_revocations *l
 #define VELD_MESH_FROM_SERVER UINT64_MAX
 void veld_mesh_on_list(struct veld_mesh *m, const struct veld_blob *list);
 void veld_mesh_on_verified(struct veld_mesh *m, struct veld_intake_result *r);
+void veld_mesh_on_connected(struct veld_mesh *m);
 void veld_mesh_on_use(void *ctx, uint32_t id);
 void veld_mesh_on_message(void *ctx, uint32_t id, const struct veld_message *msg);
 

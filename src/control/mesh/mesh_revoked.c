@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HAND_IN_MAX_MS 30000 /* some member is the first, and the others hear of it */
+#define HAND_IN_MAX_MS 10000 /* some member is the first, and the others hear of it */
+#define HAND_IN_MEMBERS                                                                        \
+    10 /* that see after a connection whether the server still has the list */
 
 static void check_self(struct veld_mesh *m)
 {
@@ -130,6 +132,19 @@ static void hand_in_soon(struct veld_mesh *m)
     veld_random(&random, sizeof random);
     if (!m->hand_in_source)
         m->hand_in_source = g_timeout_add(random % HAND_IN_MAX_MS, on_hand_in, m);
+}
+
+/*
+ * A server that lost its database, or went back to an older one, does not say so. A
+ * few members of many show it the list again, which it refuses when it has it.
+ */
+void veld_mesh_on_connected(struct veld_mesh *m)
+{
+    uint32_t random;
+    m->server_epoch = 0;
+    veld_random(&random, sizeof random);
+    if (m->revoked && random % (1 + veld_members_count(m->members) / HAND_IN_MEMBERS) == 0)
+        hand_in_soon(m);
 }
 
 /* ---- Adopting ---- */
