@@ -28,8 +28,9 @@ class Coord:
         self.switch = net.machine("switch")
         self.switch.sh("ip link add br0 type bridge && ip link set br0 up")
         self.server = self.attach("server", SERVER_IP)
-        self.machines = {name: self.attach(name, f"203.0.113.{11 + i}")
-                         for i, name in enumerate(names)}
+        self.machines = dict.fromkeys(names)
+        for name in names:
+            self.machines[name] = self.attach(name, self.outer(name))
         self.owner = names[0]
         self.process = self.fingerprint = None
         if own_certificate:
@@ -120,9 +121,17 @@ class Coord:
     def reaches(self, name, target, timeout=10):
         eventually(lambda: self[name].pings(target, wait=1), f"{name} reaches {target}", timeout)
 
+    def loses(self, name, target, timeout=5):
+        eventually(lambda: not self[name].pings(target, wait=0.3),
+                   f"{name} does not reach {target} any more", timeout)
+
     def address(self, name, family=4):
         """Its address in the network."""
         return self[name].status()["interface"]["addresses"][family == 6].split("/")[0]
+
+    def outer(self, name):
+        """Its address on the switch."""
+        return f"203.0.113.{11 + list(self.machines).index(name)}"
 
     def handshakes(self, name):
         counters = self[name].status()["counters"]

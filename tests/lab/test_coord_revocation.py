@@ -1,0 +1,77 @@
+"""Members that are put out. coord.py draws the topology."""
+import time
+
+import pytest
+
+from coord import NETWORK, Coord
+from net import eventually
+
+SOON = 5  # seconds, in which a session with a revoked member ends
+
+
+@pytest.fixture
+def mesh(net, request):
+    mesh = Coord(net, ["first", "second", "third"], own_certificate=True)
+    mesh.first()
+    mesh.join("second", "third")
+    mesh.connected()
+    mesh.sees("second", "third", online=True)
+    mesh.reaches("first", "third.veld")
+    mesh.reaches("second", "third.veld")
+    mesh.reaches("first", "second.veld")
+    yield mesh
+    if getattr(request.node, "failed", False):
+        mesh.tell()
+    mesh.stop()
+
+
+def test_sessions_end_soon(mesh):
+    address = mesh.address("third")
+    began = time.monotonic()
+    mesh["first"].veld("revoke", "third", "--yes")
+    for name in ("first", "second"):
+        mesh.misses(name, "third", timeout=SOON)
+        assert mesh[name].pings(address, wait=1) == 0
+    assert time.monotonic() - began < SOON + 2
+    # It is told, by a list that proves itself, and whom it knew does not answer.
+    eventually(lambda: any("was revoked from mynet" in line for line in mesh["third"].status()["health"]),
+               "the revoked machine says so", 30)
+    assert mesh["third"].pings("second.veld", wait=1) == 0
+    # The others go on, also after a restart; the revoked one does not start again.
+    assert mesh["first"].pings("second.veld", wait=1) == 1
+    mesh.down("second")
+    mesh.up("second")
+    assert mesh["second"].status()["network"]["revoked"] == 1
+    assert not mesh.peer("second", "third")
+    mesh.down("third")
+    assert "revoked" in mesh["third"].veld("up", "--network", NETWORK, check=False).stderr
+    assert not mesh["third"].has_interface()
+
+
+def test_members_hear_of_it_from_each_other(mesh):
+    """The server tells nobody: it is gone once it has told the first."""
+    mesh.process.kill()
+    eventually(lambda: mesh["second"].status()["coord"]["state"] != "connected", "it is missed")
+    # A server of its own for the owner alone: the same, but where nobody else reaches it.
+    for other in ("second", "third"):
+        mesh.server.sh(f"ip route add blackhole {mesh.outer(other)}/32")
+    mesh.serve()
+    mesh.connected("first", timeout=30)
+    mesh["first"].veld("revoke", "third", "--yes")
+    mesh.misses("first", "third", timeout=SOON)
+    assert mesh["second"].status()["coord"]["state"] != "connected"
+    mesh.misses("second", "third", timeout=SOON)
+    assert mesh["second"].status()["network"]["revoked"] == 1
+    for other in ("second", "third"):
+        mesh.server.sh(f"ip route del blackhole {mesh.outer(other)}/32")
+
+
+def test_a_server_that_lost_the_list_gets_it_back(mesh):
+    mesh["first"].veld("revoke", "third", "--yes")
+    mesh.misses("second", "third", timeout=SOON)
+    mesh.down("third")
+    mesh.process.kill()
+    mesh.server.sh("rm -r /var/lib/coord")
+    mesh.serve()
+    mesh.connected("first", "second", timeout=30)
+    eventually(lambda: "audit: revoke" in mesh.process.err(), "the server has the list again", 40)
