@@ -150,9 +150,11 @@ static void free_blob(void *p)
 /* The reply's bytes, given away to gRPC. */
 static grpc_byte_buffer *take_reply(struct server_call *c)
 {
-    grpc_slice slice = c->reply.len > 0 ? grpc_slice_new(c->reply.p, c->reply.len, free_blob)
-                                        : grpc_empty_slice();
-    c->reply = (struct veld_blob){0};
+    grpc_slice slice = grpc_empty_slice();
+    if (c->reply.len > 0) {
+        slice = grpc_slice_new(c->reply.p, c->reply.len, free_blob);
+        c->reply = (struct veld_blob){0};
+    }
     grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
     return buffer;

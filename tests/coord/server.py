@@ -33,19 +33,17 @@ class Server:
         self.clients = []
         self.start()
 
-    def _limit(self):
-        if self.file_size:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
-
     def start(self, wait=True):
         self.log = self.folder / "log"
         self.out = self.folder / "out"
         with open(self.out, "w") as out, open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 [VELD_COORD, "--listen", self.listen, "--db", self.db, *self.options],
-                stdout=out, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self._limit)
+                stdout=out, stderr=log, stdin=subprocess.DEVNULL)
         if wait:
             self.wait_up()
+        if self.file_size:
+            resource.prlimit(self.child(), resource.RLIMIT_FSIZE, (self.file_size, self.file_size))
 
     def wait_up(self, timeout=15):
         end = time.monotonic() + timeout

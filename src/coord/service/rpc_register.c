@@ -104,8 +104,8 @@ static bool is_newer(struct veld_coord_call *c, struct registration *g)
                        g->membership.serial, f->serial);
         return false;
     }
-    bool is_same_record =
-        f->peer_len == g->peer.len && memcmp(f->peer, g->peer.p, g->peer.len) == 0;
+    bool is_same_record = g->has_record && f->peer_len == g->peer.len &&
+                          memcmp(f->peer, g->peer.p, g->peer.len) == 0;
     if (g->has_record && f->peer_len != 0 && !is_same_record &&
         g->record.sequence <= f->sequence) {
         veld_call_fail(c, VELD_CODE_FAILED_PRECONDITION,
