@@ -53,7 +53,7 @@ struct says {
 
 static struct veld_member_news make_news(const struct says *s)
 {
-    struct veld_member_news n = {.online = true, .since_s = s->since ? s->since : 1000};
+    struct veld_member_news n = {.online = true, .since = s->since ? s->since : 1000};
     struct veld_record *r = &n.record;
     memcpy(r->membership.member, &s->key, sizeof s->key);
     snprintf(r->membership.name, sizeof r->membership.name, "%s", s->name);
@@ -140,9 +140,9 @@ Test(members, one_comes_changes_and_goes)
     cr_assert_eq(changes(), 0);
     cr_assert_eq(apply(SAYS(1, "b", "10.100.0.3", 6, .since = 2000)), 0);
     cr_assert_eq(changes(), 1u << 1);
-    cr_assert_eq(find(1)->since_s, 2000, "under this address");
+    cr_assert_eq(find(1)->since, 2000, "under this address");
     cr_assert_eq(apply(SAYS(1, "b", "10.100.0.3", 7, .since = 3000)), 0);
-    cr_assert_eq(find(1)->since_s, 2000);
+    cr_assert_eq(find(1)->since, 2000);
 
     veld_members_drop(members, pub(1));
     cr_assert_eq(changes(), 1u << 1);
@@ -417,7 +417,7 @@ static void apply_signed(struct veld_members *t, const struct test_trust *rig,
                          const struct test_member *m)
 {
     struct veld_record r = test_record(m, 1);
-    struct veld_member_news n = {.bytes = test_peer_record(m, &r), .since_s = 1000};
+    struct veld_member_news n = {.bytes = test_peer_record(m, &r), .since = 1000};
     cr_assert_eq(
         veld_record_read(n.bytes.p, n.bytes.len, &rig->network, NULL, rig->now_s, &n.record),
         0);

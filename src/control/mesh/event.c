@@ -70,7 +70,6 @@ static int read_member(const pb_member *m, const struct veld_event_known *known,
     out->online = m->online;
     out->last_seen_s = m->last_seen;
     out->revision = m->revision;
-    out->since_s = known->now_s;
     return 0;
 }
 

@@ -32,7 +32,7 @@ struct veld_event_signal {
 struct veld_watch_event {
     uint64_t revision;
     bool reset, synced;
-    struct veld_member_news *members; /* since_s is the time it was read at */
+    struct veld_member_news *members; /* `since` is the caller's to set */
     size_t n_members;
     struct veld_member_presence *presence;
     size_t n_presence;

@@ -24,7 +24,7 @@ struct veld_intake {
 
     /* The verifying thread's. */
     struct veld_revocations *revoked;
-    uint64_t cached; /* members of the cache so far */
+    uint64_t learned; /* of events so far, and of each member of the cache */
 
     pthread_mutex_t lock;
     /* Under the lock. */
@@ -96,9 +96,10 @@ static int verify_event(struct veld_intake *in, const struct entry *e,
     struct veld_event_known known = {
         .network = in->network, .revoked = in->revoked, .now_s = in->now_s()};
     int rc = veld_watch_event_read(e->bytes, e->len, &known, out);
-    /* Known in the order of the file, and before all that is learned today. */
-    for (size_t i = 0; e->kind == VELD_INTAKE_CACHED && i < out->n_members; i++)
-        out->members[i].since_s = ++in->cached;
+    /* What one event tells is learned at once; what the cache has, in the order of the file. */
+    in->learned++;
+    for (size_t i = 0; i < out->n_members; i++)
+        out->members[i].since = e->kind == VELD_INTAKE_CACHED ? ++in->learned : in->learned;
     return rc;
 }
 

@@ -82,8 +82,8 @@ static int compare_claims(const struct veld_member *a, const struct veld_member 
 {
     if (a->listed != b->listed)
         return a->listed ? -1 : 1;
-    if (a->since_s != b->since_s)
-        return a->since_s < b->since_s ? -1 : 1;
+    if (a->since != b->since)
+        return a->since < b->since ? -1 : 1;
     if (a->not_before_s != b->not_before_s)
         return a->not_before_s < b->not_before_s ? -1 : 1;
     return memcmp(a->pub, b->pub, sizeof a->pub);
@@ -316,7 +316,7 @@ static int apply_known(struct veld_members *t, struct entry *e, struct veld_memb
     give_up_claims(t, e);
     take(e, news);
     if (moved)
-        e->m.since_s = news->since_s;
+        e->m.since = news->since;
     make_claims(t, e);
     note(t, e);
     return 0;
@@ -338,7 +338,7 @@ int veld_members_apply(struct veld_members *t, struct veld_member_news *news)
     e = g_new0(struct entry, 1);
     take(e, news);
     e->m.listed = true;
-    e->m.since_s = news->since_s;
+    e->m.since = news->since;
     g_hash_table_insert(t->by_pub, e->m.pub, e);
     make_claims(t, e);
     hear(t, e, news->online, news->last_seen_s, news->revision);

@@ -61,7 +61,7 @@ struct veld_member {
     bool listed; /* by the server */
     bool online; /* as the server says */
     uint64_t last_seen_s, revision;
-    uint64_t since_s;        /* known under this name and address */
+    uint64_t since;          /* its place among what was learned, under this name and address */
     struct veld_blob record; /* its PeerRecord as it was verified */
 };
 /* As the pins see it. */
@@ -88,7 +88,7 @@ struct veld_member_news {
         bytes; /* of the record; taken over by veld_members_apply when it returns 0 */
     bool online;
     uint64_t last_seen_s, revision;
-    uint64_t since_s; /* when it was learned */
+    uint64_t since; /* its place in the order in which things were learned */
 };
 /*
  * VELD_E_REPLAY when it is older than what is known (and nothing changes but that
@@ -138,7 +138,7 @@ const struct veld_member *veld_members_of_ipv4(const struct veld_members *t,
 size_t veld_members_count(const struct veld_members *t);
 /*
  * All, an array of borrowed pointers that the caller frees; NULL when out of memory.
- * In the order in which their claims count: given back in this order with since_s
+ * In the order in which their claims count: given back in this order with `since`
  * growing, they are judged alike.
  */
 const struct veld_member **veld_members_list(const struct veld_members *t);
