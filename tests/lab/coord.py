@@ -49,10 +49,10 @@ class Coord:
 
     # ---- The server ----
 
-    def serve(self):
+    def serve(self, listen=":50051"):
         """Start the coord server on its database, and wait until it listens."""
         self.server.sh("mkdir -p /var/lib/coord")
-        self.process = self.server.spawn(COORD, "--listen", ":50051", "--db", DB, *self.options)
+        self.process = self.server.spawn(COORD, "--listen", listen, "--db", DB, *self.options)
         self.fingerprint = eventually(lambda: re.search(r"SHA256:\S+", self.process.out()),
                                       lambda: f"the coord server listens: {self.process.err()}",
                                       10)[0]
