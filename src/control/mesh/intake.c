@@ -29,17 +29,20 @@ struct veld_intake {
     pthread_mutex_t lock;
     /* Under the lock. */
     pthread_cond_t changed;
-    GQueue in;       /* of entry */
-    size_t in_bytes; /* of them */
+    GQueue lists;    /* of entry: revocations */
+    GQueue in;       /* of entry: the rest */
+    size_t in_bytes; /* of those */
     GQueue out;      /* of veld_intake_result */
     bool stopped;
 };
 
 /* ---- In ---- */
 
-static bool has_room(const struct veld_intake *in, size_t len)
+static bool has_room(const struct veld_intake *in, const struct veld_intake_item *item)
 {
-    return in->in.length == 0 || in->in_bytes + len <= VELD_INTAKE_BYTES;
+    if (item->kind == VELD_INTAKE_REVOCATIONS)
+        return in->lists.length < VELD_INTAKE_LISTS;
+    return in->in.length == 0 || in->in_bytes + item->len <= VELD_INTAKE_BYTES;
 }
 
 static int add(struct veld_intake *in, const struct veld_intake_item *item)
@@ -51,8 +54,12 @@ static int add(struct veld_intake *in, const struct veld_intake_item *item)
         .kind = item->kind, .tag = item->tag, .err = item->err, .len = item->len};
     if (item->len)
         memcpy(e->bytes, item->bytes, item->len);
-    g_queue_push_tail(&in->in, e);
-    in->in_bytes += sizeof *e + e->len;
+    if (e->kind == VELD_INTAKE_REVOCATIONS) {
+        g_queue_push_tail(&in->lists, e);
+    } else {
+        g_queue_push_tail(&in->in, e);
+        in->in_bytes += sizeof *e + e->len;
+    }
     pthread_cond_broadcast(&in->changed);
     return 0;
 }
@@ -60,7 +67,7 @@ static int add(struct veld_intake *in, const struct veld_intake_item *item)
 int veld_intake_push(struct veld_intake *in, const struct veld_intake_item *item)
 {
     pthread_mutex_lock(&in->lock);
-    while (!in->stopped && !has_room(in, item->len))
+    while (!in->stopped && !has_room(in, item))
         pthread_cond_wait(&in->changed, &in->lock);
     int rc = in->stopped ? VELD_E_STATE : add(in, item);
     pthread_mutex_unlock(&in->lock);
@@ -70,7 +77,7 @@ int veld_intake_push(struct veld_intake *in, const struct veld_intake_item *item
 int veld_intake_try(struct veld_intake *in, const struct veld_intake_item *item)
 {
     pthread_mutex_lock(&in->lock);
-    int rc = in->stopped ? VELD_E_STATE : has_room(in, item->len) ? add(in, item) : VELD_E_FULL;
+    int rc = in->stopped ? VELD_E_STATE : has_room(in, item) ? add(in, item) : VELD_E_FULL;
     pthread_mutex_unlock(&in->lock);
     return rc;
 }
@@ -137,12 +144,15 @@ static void free_result(struct veld_intake_result *r)
 /* With the lock held. NULL: the end. */
 static struct entry *next_entry(struct veld_intake *in)
 {
-    while (!in->stopped && in->in.length == 0)
+    while (!in->stopped && in->in.length + in->lists.length == 0)
         pthread_cond_wait(&in->changed, &in->lock);
     if (in->stopped)
         return NULL;
-    struct entry *e = g_queue_pop_head(&in->in);
-    in->in_bytes -= sizeof *e + e->len;
+    struct entry *e = g_queue_pop_head(&in->lists);
+    if (!e) {
+        e = g_queue_pop_head(&in->in);
+        in->in_bytes -= sizeof *e + e->len;
+    }
     pthread_cond_broadcast(&in->changed);
     return e;
 }
@@ -249,6 +259,7 @@ void veld_intake_close(struct veld_intake *in)
         return;
     veld_intake_stop(in);
     g_source_unref(in->source);
+    g_queue_clear_full(&in->lists, free);
     g_queue_clear_full(&in->in, free);
     g_queue_clear_full(&in->out, free_results);
     veld_revocations_free(in->revoked);

@@ -1,13 +1,16 @@
 /*
  * The way in for all that comes from the server, from peers and from the cache:
  * bytes go in on any thread, are verified one after the other on a thread of the
- * intake's own, and come out on the control thread in the order they went in.
+ * intake's own, and come out on the control thread in the order they went in, but
+ * for lists of revocations, which go before all else.
  *
  * Invariants:
  *  - what comes out was verified against all revocations that went in before it;
  *  - at most VELD_INTAKE_BYTES wait to be verified and VELD_INTAKE_EVENTS to be
  *    taken; whoever brings more waits, which is how a server that has much to say
  *    is slowed down to what this machine verifies;
+ *  - VELD_INTAKE_LISTS lists of revocations have room beside that: a server that
+ *    fills what there is neither stops nor delays those that members hand on;
  *  - signatures are checked nowhere on the control thread.
  *
  * Order of calls: open, push*, stop (no push waits any more, and nothing comes out),
@@ -20,6 +23,7 @@
 
 #define VELD_INTAKE_BYTES  (4u << 20)
 #define VELD_INTAKE_EVENTS 2
+#define VELD_INTAKE_LISTS  4
 
 enum veld_intake_kind {
     VELD_INTAKE_CACHED,      /* bytes: a WatchEvent of the cache */
