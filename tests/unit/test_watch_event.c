@@ -249,7 +249,8 @@ Test(watch_event, revocations)
     cr_assert_null(e.revocations);
     cr_assert_eq(e.revocation_epoch, 0);
     cr_assert_eq(e.n_members, 1);
-    cr_assert_eq(e.refused[VELD_REFUSAL_REVOCATIONS], 1);
+    cr_assert_eq(e.refused[VELD_REFUSAL_REVOCATIONS], 0);
+    cr_assert_eq(e.refused[VELD_REFUSAL_REPLAYED], 1);
     veld_watch_event_clear(&e);
     sent_begin(&s);
     sent_revocations(&s, &wrong);

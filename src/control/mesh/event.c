@@ -147,7 +147,7 @@ static int read_revocations(const pb_event *e, const struct veld_event_known *kn
                 veld_revocations_epoch(same ? known->revoked : out->revocations);
     }
     if (rc < 0 && rc != VELD_E_NOMEM)
-        out->refused[VELD_REFUSAL_REVOCATIONS]++;
+        out->refused[rc == VELD_E_REPLAY ? VELD_REFUSAL_REPLAYED : VELD_REFUSAL_REVOCATIONS]++;
     return rc == VELD_E_NOMEM ? rc : 0;
 }
 

@@ -9,7 +9,7 @@
 #define TICK_S            2
 #define CACHE_GAP_S       5    /* between two writes of the cache, */
 #define CACHE_GAP_MEMBERS 100  /* and a second more for so many members */
-#define REFUSED_MAX       1000 /* of one watch: then it is ended */
+#define LIES_MAX          1000 /* of one watch: then it is ended */
 #define TAG_CACHE_END     1000 /* of the intake: behind the cache */
 
 void veld_mesh_refuse(struct veld_mesh *m, enum veld_refusal why)
@@ -18,18 +18,20 @@ void veld_mesh_refuse(struct veld_mesh *m, enum veld_refusal why)
     VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "refused %s", veld_refusal_text(why));
 }
 
-/* ---- What comes of the intake ---- */
-
-static void count_refused(struct veld_mesh *m, const struct veld_watch_event *e)
+void veld_mesh_refuse_server(struct veld_mesh *m, enum veld_refusal why, uint32_t n)
 {
-    for (unsigned i = 0; i < VELD_REFUSAL_COUNT; i++) {
-        if (e->refused[i] == 0)
-            continue;
-        veld_mesh_refuse(m, (enum veld_refusal)i);
-        m->refused[i] += e->refused[i] - 1;
-        m->refused_in_watch += e->refused[i];
-    }
+    if (n == 0)
+        return;
+    veld_mesh_refuse(m, why);
+    m->refused[why] += n - 1;
+    if (!veld_refusal_is_lie(why))
+        return;
+    m->lies += n;
+    m->last_lie = why;
+    m->lies_in_watch += n;
 }
+
+/* ---- What comes of the intake ---- */
 
 static void apply_members(struct veld_mesh *m, struct veld_watch_event *e)
 {
@@ -41,10 +43,8 @@ static void apply_members(struct veld_mesh *m, struct veld_watch_event *e)
             continue;
         }
         int rc = veld_members_apply(m->members, news);
-        if (rc < 0) {
+        if (rc < 0)
             veld_mesh_refuse(m, veld_refusal_of(rc));
-            m->refused_in_watch++;
-        }
     }
 }
 
@@ -57,9 +57,13 @@ static void apply_presence(struct veld_mesh *m, const struct veld_watch_event *e
 
 static void on_cached(struct veld_mesh *m, struct veld_watch_event *e)
 {
-    count_refused(m, e);
-    for (unsigned i = 0; i < VELD_REFUSAL_COUNT; i++)
-        m->cache_whole &= e->refused[i] == 0;
+    for (unsigned i = 0; i < VELD_REFUSAL_COUNT; i++) {
+        if (e->refused[i] == 0)
+            continue;
+        veld_mesh_refuse(m, (enum veld_refusal)i);
+        m->refused[i] += e->refused[i] - 1;
+        m->cache_whole = false;
+    }
     apply_members(m, e);
     veld_mesh_drain(m);
     if (e->synced)
@@ -68,7 +72,8 @@ static void on_cached(struct veld_mesh *m, struct veld_watch_event *e)
 
 static void on_event(struct veld_mesh *m, struct veld_watch_event *e)
 {
-    count_refused(m, e);
+    for (unsigned i = 0; i < VELD_REFUSAL_COUNT; i++)
+        veld_mesh_refuse_server(m, (enum veld_refusal)i, e->refused[i]);
     m->server_epoch = MAX(m->server_epoch, e->revocation_epoch);
     if (e->revocations) {
         struct veld_revocations *list = e->revocations;
@@ -90,7 +95,7 @@ static void on_event(struct veld_mesh *m, struct veld_watch_event *e)
     veld_mesh_drain(m);
     for (size_t i = 0; i < e->n_signals; i++)
         veld_mesh_on_signal(m, &e->signals[i]);
-    if (m->refused_in_watch > REFUSED_MAX)
+    if (m->lies_in_watch > LIES_MAX)
         veld_link_cut(m->link, "the coord server sends too much that does not verify");
 }
 
@@ -122,7 +127,7 @@ static void on_result(void *ctx, struct veld_intake_result *r)
         if (r->err == 0) {
             on_event(m, &r->event);
         } else {
-            veld_mesh_refuse(m, VELD_REFUSAL_MALFORMED);
+            veld_mesh_refuse_server(m, VELD_REFUSAL_MALFORMED, 1);
             veld_link_cut(m->link, "the coord server sent what is no event of a watch");
         }
         break;
@@ -225,7 +230,7 @@ void veld_mesh_on_address_change(struct veld_mesh *m)
 static void resume(void *ctx, uint64_t *revision, uint64_t *revocation_epoch)
 {
     struct veld_mesh *m = ctx;
-    m->refused_in_watch = 0;
+    m->lies_in_watch = 0;
     /* A reset that was broken off says nothing about who is there. */
     *revision = veld_members_is_resetting(m->members) ? 0 : m->revision;
     *revocation_epoch = veld_revocations_epoch(m->revoked);

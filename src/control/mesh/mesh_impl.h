@@ -108,7 +108,9 @@ struct veld_mesh {
 
     uint64_t revision;                    /* of the watch; complete up to it */
     uint64_t refused[VELD_REFUSAL_COUNT]; /* since the start */
-    uint64_t refused_in_watch;
+    uint64_t lies;                        /* of these, what no honest server would have sent */
+    uint64_t lies_in_watch;
+    enum veld_refusal last_lie;
     bool cache_dirty;
     uint64_t cached_ns; /* when it was last stored */
     struct veld_diag pins_problem;
@@ -177,5 +179,7 @@ void veld_mesh_on_message(void *ctx, uint32_t id, const struct veld_message *msg
 
 /* mesh.c */
 void veld_mesh_refuse(struct veld_mesh *m, enum veld_refusal why);
+/* It came from the coord server, so often. */
+void veld_mesh_refuse_server(struct veld_mesh *m, enum veld_refusal why, uint32_t n);
 
 #endif

@@ -137,7 +137,7 @@ static void take_lease(struct veld_mesh *m, const struct veld_ip *ipv4)
     if (veld_ip_equal(ipv4, &m->lease))
         return;
     if (!may_be_ours(m, ipv4)) {
-        veld_mesh_refuse(m, VELD_REFUSAL_LEASE);
+        veld_mesh_refuse_server(m, VELD_REFUSAL_LEASE, 1);
         return;
     }
     m->lease = *ipv4;

@@ -209,7 +209,9 @@ void veld_mesh_on_verified(struct veld_mesh *m, struct veld_intake_result *r)
         r->event.revocations = NULL;
         return;
     }
-    if (r->err != VELD_E_REPLAY)
+    if (r->err != VELD_E_REPLAY && r->tag == VELD_MESH_FROM_SERVER)
+        veld_mesh_refuse_server(m, VELD_REFUSAL_REVOCATIONS, 1);
+    else if (r->err != VELD_E_REPLAY)
         veld_mesh_refuse(m, VELD_REFUSAL_REVOCATIONS);
     /* One that came by another way meanwhile was no lie. */
     if (r->tag != VELD_MESH_FROM_SERVER &&

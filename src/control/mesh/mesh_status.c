@@ -91,6 +91,12 @@ static void say_of_coord(struct health *h)
             info.address,
             veld_link_is_connected(m->link) ? "refuses something" : "is not reached",
             info.error);
+    if (m->lies)
+        say(h,
+            "the coord server at %s has sent what nobody signed who may, and it is not "
+            "believed: so far %llu times, the last %s. Ask whoever runs it; veld status --json "
+            "counts what is refused",
+            info.address, (unsigned long long)m->lies, veld_refusal_text(m->last_lie));
 }
 
 static void say_of_members(struct health *h)

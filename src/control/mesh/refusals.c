@@ -20,6 +20,12 @@ const char *veld_refusal_text(enum veld_refusal r)
     return refusals[r].text;
 }
 
+bool veld_refusal_is_lie(enum veld_refusal r)
+{
+    return r == VELD_REFUSAL_MALFORMED || r == VELD_REFUSAL_FORGED || r == VELD_REFUSAL_LEASE ||
+           r == VELD_REFUSAL_REVOCATIONS;
+}
+
 enum veld_refusal veld_refusal_of(int err)
 {
     switch (err) {

@@ -7,12 +7,14 @@
 #ifndef VELD_CONTROL_MESH_REFUSALS_H
 #define VELD_CONTROL_MESH_REFUSALS_H
 
+#include <stdbool.h>
+
 #define VELD_REFUSALS(X)                                                                       \
     X(MALFORMED, "malformed", "a message or record that cannot be read")                       \
     X(FORGED, "forged", "a record that no signature of the network's owner leads to")          \
     X(REVOKED, "revoked", "a record of a member that was revoked")                             \
     X(EXPIRED, "expired", "a record whose membership has ended, or has not begun")             \
-    X(REPLAYED, "replayed", "a record older than the one that is known")                       \
+    X(REPLAYED, "replayed", "a record or a list older than the one that is known")             \
     X(KEY, "bad_key", "a member whose key is unusable, or another's but for its sign")         \
     X(TOO_MANY, "too_many", "a member beyond the number that is kept")                         \
     X(LEASE, "bad_lease", "an address for this machine that is somebody else's or nobody's")   \
@@ -33,6 +35,8 @@ enum veld_refusal {
 /* Static; never NULL. */
 const char *veld_refusal_name(enum veld_refusal r);
 const char *veld_refusal_text(enum veld_refusal r);
+/* Would a server that verifies what it passes on, as it should, never have sent it? */
+bool veld_refusal_is_lie(enum veld_refusal r);
 /* Of a record or list that src/trust refused with this error. */
 enum veld_refusal veld_refusal_of(int err);
 
