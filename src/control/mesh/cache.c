@@ -19,7 +19,7 @@
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 /* Fields of WatchEvent and Member (coord.proto). */
 enum { EVENT_REVISION = 1, EVENT_RESET = 2, EVENT_SYNCED = 3, EVENT_MEMBERS = 4 };
-enum { MEMBER_PEER = 1, MEMBER_REVISION = 3, MEMBER_LAST_SEEN = 4 };
+enum { MEMBER_PEER = 1, MEMBER_ONLINE = 2, MEMBER_REVISION = 3, MEMBER_LAST_SEEN = 4 };
 
 static uint8_t *put_varint(uint8_t *to, uint64_t n)
 {
@@ -46,7 +46,9 @@ static uint8_t *put_member(uint8_t *to, const struct veld_member *m)
 {
     uint8_t head[16], tail[MEMBER_MORE];
     size_t n_head = (size_t)(put_length(head, MEMBER_PEER, m->record.len) - head);
-    uint8_t *end = put_number(tail, MEMBER_REVISION, m->revision);
+    /* The watch goes on from the revision that all this is of. */
+    uint8_t *end = put_number(tail, MEMBER_ONLINE, m->online);
+    end = put_number(end, MEMBER_REVISION, m->revision);
     size_t n_tail = (size_t)(put_number(end, MEMBER_LAST_SEEN, m->last_seen_s) - tail);
     to = put_length(to, EVENT_MEMBERS, n_head + m->record.len + n_tail);
     memcpy(to, head, n_head);
