@@ -94,6 +94,12 @@ struct connection *net_connect(struct net *n)
          .key = (char *)(uintptr_t)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
          .value.integer = 1},
         {.type = GRPC_ARG_INTEGER,
+         .key = (char *)(uintptr_t)GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+         .value.integer = 1000},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+         .value.integer = 10000},
+        {.type = GRPC_ARG_INTEGER,
          .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_CHANNELZ,
          .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
@@ -233,6 +239,8 @@ static void start(struct op *op)
 {
     const grpc_op sends[] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA,
+         .flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
+                  GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET,
          .data.send_initial_metadata = {.count = op->is_signed, .metadata = &op->auth}},
         {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = op->body},
         {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "coord/addresses.h"
 #include "coord/log.h"
+#include "coord/rising.h"
 #include "crypto/primitives.h"
 
 #include <errno.h>
@@ -24,6 +25,9 @@
 #define WASTE_WINDOW_NS  (10 * VELD_NS_PER_S)
 #define WASTE_MAX        256 /* calls of one connection in a window */
 #define CALLS_PER_STREAM 4   /* open on a connection, as counted here */
+#define BUSY_WINDOW_NS   (50 * VELD_NS_PER_MS)
+#define BUSY_PART        5   /* a fifth of all processors' time: this process is busy */
+#define RISING_REST_MS   5   /* what waits to be accepted waits on while too many rise */
 #define FULL_REST_MS     100 /* what waits to be accepted waits on while no file can be opened */
 
 struct connection {
@@ -43,13 +47,18 @@ struct veld_gate {
     int stop; /* an eventfd */
     pthread_t thread;
     bool runs;
-    uint64_t last_look_ns; /* the thread's */
+    uint64_t last_look_ns; /* the thread's, */
+    struct {               /* and how busy this process was in the last window */
+        uint64_t at_ns, cpu_ns;
+        bool busy;
+    } seen;
 
     pthread_mutex_t lock; /* of all that follows */
     struct connection *by_fd;
     int n_fds, top_fd;   /* as large as by_fd is; the highest that was used */
     GHashTable *by_peer; /* struct connection by its peer; borrowed */
     struct veld_addresses *addresses;
+    struct veld_rising *rising;
     struct veld_gate_stats stats;
 };
 
@@ -90,6 +99,7 @@ static void forget(struct veld_gate *g, struct connection *c)
     if (g_hash_table_lookup(g->by_peer, &c->peer) == c)
         g_hash_table_remove(g->by_peer, &c->peer);
     veld_addresses_give(g->addresses, &c->peer.ip);
+    veld_rising_end(g->rising, c->cookie);
     c->cookie = 0;
     g->stats.open--;
 }
@@ -126,6 +136,7 @@ static int admit(struct veld_gate *g, int fd, const struct veld_endpoint *peer, 
         return rc;
     *c = (struct connection){.cookie = cookie_of(fd), .peer = *peer, .window_ns = now_ns};
     g_hash_table_replace(g->by_peer, &c->peer, c);
+    veld_rising_add(g->rising, c->cookie, now_ns);
     g->top_fd = VELD_MAX(g->top_fd, fd);
     g->stats.open++;
     g->stats.accepted++;
@@ -188,9 +199,34 @@ static void accepted(struct veld_gate *g, int fd, const struct veld_endpoint *pe
     g->take(g->ctx, fd, peer);
 }
 
+static bool is_busy(struct veld_gate *g, uint64_t now_ns)
+{
+    struct timespec t;
+    if (now_ns - g->seen.at_ns < BUSY_WINDOW_NS)
+        return g->seen.busy;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    uint64_t cpu_ns = (uint64_t)t.tv_sec * VELD_NS_PER_S + (uint64_t)t.tv_nsec;
+    uint64_t all_ns = (now_ns - g->seen.at_ns) * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    g->seen.busy = (cpu_ns - g->seen.cpu_ns) * BUSY_PART > all_ns;
+    g->seen.at_ns = now_ns;
+    g->seen.cpu_ns = cpu_ns;
+    return g->seen.busy;
+}
+
+/* While there is time for more, those who say nothing delay nobody. */
+static bool may_accept(struct veld_gate *g)
+{
+    uint64_t now_ns = veld_clock_mono_ns();
+    bool busy = is_busy(g, now_ns);
+    pthread_mutex_lock(&g->lock);
+    bool full = veld_rising_is_full(g->rising, now_ns);
+    pthread_mutex_unlock(&g->lock);
+    return !full || !busy;
+}
+
 static void accept_some(struct veld_gate *g, int listener)
 {
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
+    for (int i = 0; i < ACCEPTS_MAX && may_accept(g); i++) {
         struct sockaddr_storage sa;
         struct veld_endpoint peer;
         socklen_t len = sizeof sa;
@@ -221,10 +257,12 @@ static void *run(void *ctx)
         p[i] = (struct pollfd){.fd = g->listeners->fds[i], .events = POLLIN};
     p[n] = (struct pollfd){.fd = g->stop, .events = POLLIN};
     for (;;) {
-        (void)poll(p, n + 1, LOOK_NS / VELD_NS_PER_MS);
+        bool rest = !may_accept(g);
+        (void)poll(rest ? p + n : p, rest ? 1 : n + 1,
+                   rest ? RISING_REST_MS : LOOK_NS / VELD_NS_PER_MS);
         if (p[n].revents)
             return NULL;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && !rest; i++) {
             if (p[i].revents)
                 accept_some(g, p[i].fd);
         }
@@ -297,6 +335,15 @@ void veld_gate_call_end(struct veld_gate *g, struct veld_gate_call call, enum ve
     pthread_mutex_unlock(&g->lock);
 }
 
+void veld_gate_up(struct veld_gate *g, const struct veld_endpoint *peer)
+{
+    pthread_mutex_lock(&g->lock);
+    struct connection *c = g_hash_table_lookup(g->by_peer, peer);
+    if (c)
+        veld_rising_end(g->rising, c->cookie);
+    pthread_mutex_unlock(&g->lock);
+}
+
 void veld_gate_blame(struct veld_gate *g, const struct veld_ip *peer)
 {
     pthread_mutex_lock(&g->lock);
@@ -326,6 +373,7 @@ static int make_tables(struct veld_gate *g)
                                         g->limits.connections_per_address) < 0)
         return VELD_E_NOMEM;
     g->by_peer = g_hash_table_new(hash_peer, equal_peers);
+    g->rising = veld_rising_new();
     g->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return g->stop < 0 ? VELD_E_IO : 0;
 }
@@ -341,15 +389,16 @@ int veld_gate_open(struct veld_gate **out, const struct veld_listeners *listener
         .listeners = listeners, .limits = *limits, .take = take, .ctx = ctx, .stop = -1};
     pthread_mutex_init(&g->lock, NULL);
     int rc = make_tables(g);
+    *out = g; /* before there is somebody to be told of */
     if (rc == 0 && pthread_create(&g->thread, NULL, run, g) != 0)
         rc = VELD_E_NOMEM;
     if (rc < 0) {
         veld_fail(diag, rc, "cannot accept connections: %s", veld_strerror(rc));
+        *out = NULL;
         veld_gate_close(g);
         return rc;
     }
     g->runs = true;
-    *out = g;
     return 0;
 }
 
@@ -372,6 +421,7 @@ void veld_gate_close(struct veld_gate *g)
     if (g->by_peer)
         g_hash_table_destroy(g->by_peer);
     veld_addresses_free(g->addresses);
+    veld_rising_free(g->rising);
     free(g->by_fd);
     if (g->stop >= 0)
         close(g->stop);

@@ -56,6 +56,8 @@ enum veld_gate_end {
 void veld_gate_call_end(struct veld_gate *g, struct veld_gate_call call,
                         enum veld_gate_end how);
 
+/* TLS is up on the connection from `peer`: the next may begin (rising.h). */
+void veld_gate_up(struct veld_gate *g, const struct veld_endpoint *peer);
 /* A connection from `peer` was broken off for what came on it: its address may open fewer. */
 void veld_gate_blame(struct veld_gate *g, const struct veld_ip *peer);
 

@@ -100,6 +100,12 @@ static void take_connection(void *ctx, int fd, const struct veld_endpoint *peer)
     veld_tls_filter_peer(NULL);
 }
 
+static void on_up(void *ctx, const struct veld_endpoint *peer)
+{
+    struct veld_server *s = ctx;
+    veld_gate_up(s->gate, peer);
+}
+
 /* What came on a connection ends it. */
 static void on_fault(void *ctx, const struct veld_ip *peer)
 {
@@ -126,7 +132,8 @@ int veld_server_open(struct veld_server **out, const struct veld_server_config *
     struct veld_server *s = calloc(1, sizeof *s);
     if (!s)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
-    int rc = veld_tls_filter_install(on_fault, s, diag);
+    const struct veld_tls_filter_ops filter = {.ctx = s, .up = on_up, .fault = on_fault};
+    int rc = veld_tls_filter_install(&filter, diag);
     if (rc < 0) {
         free(s);
         return rc;

@@ -15,6 +15,7 @@
 struct state {
     struct veld_http2_filter filter;
     struct veld_endpoint peer;
+    bool is_up;
 };
 
 typedef int read_fn(SSL *ssl, void *buf, int num);
@@ -23,8 +24,7 @@ static read_fn *next_read;
 
 /* Written by install, before gRPC starts. */
 static int state_index = -1;
-static veld_tls_fault_fn *on_fault;
-static void *on_fault_ctx;
+static struct veld_tls_filter_ops told;
 
 /* Whose connection this thread makes. */
 static _Thread_local const struct veld_endpoint *making;
@@ -82,8 +82,7 @@ static void tell(const struct state *s, enum veld_http2_fault fault)
     VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(),
                      "broke off the connection from %s for what it sent: %s",
                      veld_endpoint_format(&s->peer, text), veld_http2_fault_name(fault));
-    if (on_fault)
-        on_fault(on_fault_ctx, &s->peer.ip);
+    told.fault(told.ctx, &s->peer.ip);
 }
 
 /* As OpenSSL says that something is wrong with a connection. */
@@ -102,6 +101,9 @@ __attribute__((visibility("default"))) int SSL_read(SSL *ssl, void *buf, int num
     struct state *s = SSL_get_ex_data(ssl, state_index);
     if (!s || s->filter.fault)
         return broken();
+    if (!s->is_up)
+        told.up(told.ctx, &s->peer);
+    s->is_up = true;
     enum veld_http2_fault fault = filter(&s->filter, buf, (size_t)n);
     if (!fault)
         return n;
@@ -116,10 +118,9 @@ __attribute__((constructor)) static void find_next(void)
     next_read = (read_fn *)dlsym(RTLD_NEXT, "SSL_read"); /* POSIX: functions as data */
 }
 
-int veld_tls_filter_install(veld_tls_fault_fn *fault, void *ctx, struct veld_diag *diag)
+int veld_tls_filter_install(const struct veld_tls_filter_ops *ops, struct veld_diag *diag)
 {
-    on_fault = fault;
-    on_fault_ctx = ctx;
+    told = *ops;
     if (state_index < 0)
         state_index = SSL_get_ex_new_index(0, NULL, make_state, NULL, free_state);
     if (!next_read || dlsym(RTLD_DEFAULT, "SSL_read") != (void *)SSL_read || state_index < 0)

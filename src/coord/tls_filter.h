@@ -19,11 +19,16 @@
 #include "base/err.h"
 #include "coord/http2_filter.h"
 
-/* A connection from `peer` is broken off. On the thread that reads it. */
-typedef void veld_tls_fault_fn(void *ctx, const struct veld_ip *peer);
+/* On the thread that reads the connection. */
+struct veld_tls_filter_ops {
+    void *ctx;
+    void (*up)(void *ctx,
+               const struct veld_endpoint *peer);         /* the first it said over TLS is in */
+    void (*fault)(void *ctx, const struct veld_ip *peer); /* it is broken off */
+};
 
 /* VELD_E_UNSUPPORTED: what gRPC calls would not be this one. Serving without it is not for strangers. */
-VELD_MUST_USE int veld_tls_filter_install(veld_tls_fault_fn *on_fault, void *ctx,
+VELD_MUST_USE int veld_tls_filter_install(const struct veld_tls_filter_ops *ops,
                                           struct veld_diag *diag);
 /* Whose connection this thread is about to make; NULL: it is made. */
 void veld_tls_filter_peer(const struct veld_endpoint *peer);
