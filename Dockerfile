@@ -17,6 +17,7 @@ COPY meson.build meson_options.txt /veld/
 COPY proto /veld/proto
 COPY src /veld/src
 COPY docs/man /veld/docs/man
+COPY packaging/systemd /veld/packaging/systemd
 RUN meson setup /build /veld --buildtype=release --strip --prefix=/usr \
         -Ddaemon=false -Dtests=false -Dbench=false -Dcoord=enabled \
         -Dipsec_mb=disabled \
