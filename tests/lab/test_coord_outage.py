@@ -90,6 +90,8 @@ def test_a_machine_that_moves_says_where_it_is(mesh):
     second.sh("ip addr del 203.0.113.12/24 dev eth0; ip addr add 203.0.113.112/24 dev eth0")
     mesh.reaches("first", "second.veld")
     assert mesh.sees("first", "second")["endpoint"] == "203.0.113.112:51820"
+    mesh.connected("second")
+    assert second.status()["coord"]["connections"] == 2
     mesh.down("second")
     second.sh("ip addr del 203.0.113.112/24 dev eth0; ip addr add 203.0.113.12/24 dev eth0")
 

@@ -81,7 +81,8 @@ static void on_done(void *ctx, const struct veld_rpc_result *r)
 static void on_message(void *ctx, const uint8_t *message, size_t len)
 {
     struct call *call = ctx;
-    struct veld_intake_item item = {.kind = VELD_INTAKE_EVENT, .bytes = message, .len = len};
+    struct veld_intake_item item = {
+        .kind = VELD_INTAKE_EVENT, .tag = call->tag, .bytes = message, .len = len};
     /* An event less, and all that follow would be wrong: begin anew. */
     if (veld_intake_push(call->intake, &item) < 0)
         veld_rpc_stream_cancel(call->client, call->stream);
