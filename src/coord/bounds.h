@@ -20,6 +20,7 @@ struct veld_coord_limits {
 #define VELD_COORD_METADATA_MAX 4096       /* bytes, as HTTP/2 counts a list of headers */
 #define VELD_COORD_CALLS_MAX    4096       /* being received or answered, watches aside */
 #define VELD_COORD_RECEIVE_S    15         /* in which a call's request must be there */
+#define VELD_COORD_TAKE_S       20         /* in which a watcher must take what it is sent */
 #define VELD_COORD_HANDSHAKE_S  10         /* in which TLS and HTTP/2 must be up */
 #define VELD_COORD_KEEPALIVE_S  30         /* a connection silent for so long is asked */
 #define VELD_COORD_DEAD_S       15         /* and gone when it does not answer in so long */

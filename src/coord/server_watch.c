@@ -3,9 +3,6 @@
 
 #include <grpc/byte_buffer.h>
 
-/* A message that the network has not taken in so long: its watcher does not read, or is gone. */
-#define TAKE_S 60
-
 static void be_ready(struct server_call *c)
 {
     if (c->is_ready || c->is_sending || !c->watcher)
@@ -148,7 +145,8 @@ void server_watches_end_late(struct veld_server *s, uint64_t now_ns)
     struct server_call *c;
     TAILQ_FOREACH(c, &s->calls[CALL_WATCHING], entry)
     {
-        if (!c->is_sending || c->is_late || now_ns - c->since_ns < TAKE_S * VELD_NS_PER_S)
+        if (!c->is_sending || c->is_late ||
+            now_ns - c->since_ns < VELD_COORD_TAKE_S * VELD_NS_PER_S)
             continue;
         c->is_late = true;
         s->stats.watches_slow++;

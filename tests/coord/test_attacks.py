@@ -5,6 +5,7 @@ gRPC 1.51 is known for: CVE-2023-1428 (an abort), CVE-2023-32731 and -32732 (tab
 a wrong disconnect), CVE-2023-33953 (headers without bound: gigabytes of memory, seconds of
 copying), CVE-2023-44487 (streams opened and reset), CVE-2023-4785 (no descriptors left).
 """
+import base64
 import random
 import socket
 import ssl
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from client import Coord, Network, certificate_of
+from client import SERVICE, Coord, Network, auth, certificate_of, pb
 from h2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY,
                 RST_STREAM, SETTINGS, WINDOW_UPDATE, Raw, frame, literal, message, request, text,
                 varint)
@@ -34,7 +35,7 @@ class Attacked:
         client.create(self.net)
         self.witness = self.net.member("witness")
         self.lease = client.join(self.witness).ipv4
-        self.pem, _ = certificate_of(self.server.address)
+        self.pem, self.certificate = certificate_of(self.server.address)
         self.server.close_clients()
         self.child = self.server.child()
 
@@ -58,10 +59,54 @@ class Attacked:
         assert self.memory() - before < GROWTH, f"{before} MiB became {self.memory()}"
 
 
+RECEIVE_S, TAKE_S = 15, 20  # src/coord/bounds.h
+
+
+class Waiting:
+    """What may not wait for ever, begun before all tests of this file and looked at after them: a
+    call whose message never comes, a watch that takes nothing, a connection that says nothing."""
+
+    def __init__(self, attacked):
+        self.began = time.monotonic()
+        self.call = Raw(attacked.address, timeout=30)
+        self.call.send(frame(HEADERS, END_HEADERS, 1, request()))
+        self.watch = open_stuck_watch(attacked, attacked.witness)
+        host, port = attacked.address.rsplit(":", 1)
+        self.silent = socket.create_connection((host, int(port)))
+
+    def ends_within(self, raw, seconds):
+        """The stream is ended by the server so long after the beginning, not with its connection."""
+        while True:
+            left = self.began + seconds + 5 - time.monotonic()
+            raw.socket.settimeout(max(left, 0.5))
+            got = raw.read_frame()
+            assert got, "the connection ended instead"
+            if got[0] == RST_STREAM:
+                return
+
+    def check(self):
+        self.ends_within(self.call, RECEIVE_S)
+        self.ends_within(self.watch, TAKE_S)
+        self.silent.settimeout(1)
+        assert self.silent.recv(1) == b""
+
+
+def open_stuck_watch(attacked, member):
+    """Of INITIAL_WINDOW_SIZE 0: nothing of a stream may be sent."""
+    body = pb.WatchRequest(network_id=member.network.id).SerializeToString()
+    signed = auth(member.key, "Watch", attacked.certificate, body)
+    raw = Raw(attacked.address, settings=b"\0\4\0\0\0\0")
+    raw.call(1, request(path=SERVICE + "Watch", extra=[
+        ("veld-auth-bin", base64.b64encode(signed).decode().rstrip("="))]), message(body))
+    return raw
+
+
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory):
     made = Attacked(tmp_path_factory.mktemp("attacked"))
+    waiting = Waiting(made)
     yield made
+    waiting.check()
     assert made.server.stop() == 0
     assert "crashed" not in made.server.said()
 
@@ -361,32 +406,18 @@ def test_no_descriptors_left(start, tmp_path):
 
 
 def test_a_watch_that_does_not_read_holds_nobody_up(attacked):
-    """Its window is closed; others are told all the same."""
-    from client import SERVICE, auth, pb
+    """Others are told all the same."""
     net = Network("stuck")
     with Coord(attacked.address, pem=attacked.pem) as client:
         client.create(net)
         stuck, reader = net.member("stuck"), net.member("reader")
         client.join(stuck)
         client.join(reader)
-        body = pb.WatchRequest(network_id=net.id).SerializeToString()
-        # INITIAL_WINDOW_SIZE 0: nothing of a stream may be sent.
-        with Raw(attacked.address, settings=b"\0\4\0\0\0\0") as raw:
-            raw.call(1, request(path=SERVICE + "Watch", extra=[
-                ("veld-auth-bin", auth_text(auth(stuck.key, "Watch", client.certificate, body)))]),
-                message(body))
-            time.sleep(0.1)
-            with client.watch(reader) as watch:
-                watch.synced()
-                for i in range(50):
-                    client.join(net.member(f"m-{i}"))
-                seen = set()
-                while len(seen) < 50:
-                    for m in watch.next(5).members:
-                        seen.add(m.peer.record.signer)
-
-
-def auth_text(raw):
-    """As a -bin header's value."""
-    import base64
-    return base64.b64encode(raw).decode().rstrip("=")
+        with open_stuck_watch(attacked, stuck), client.watch(reader) as watch:
+            watch.synced()
+            for i in range(50):
+                client.join(net.member(f"m-{i}"))
+            seen = set()
+            while len(seen) < 50:
+                for m in watch.next(5).members:
+                    seen.add(m.peer.record.signer)
