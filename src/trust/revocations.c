@@ -88,7 +88,8 @@ static bool count(const struct reading *g, size_t *n, size_t *n_kept)
         for (size_t k = 0; part[i] && k < part[i]->n_revoked; k++)
             *n_kept += part[i]->revoked[k]->n_kept;
     }
-    return *n <= VELD_REVOKED_MAX && *n_kept <= VELD_KEPT_MAX;
+    return *n <= (g->added ? VELD_REVOKED_BY_ADMIN_MAX : VELD_REVOKED_MAX) &&
+           *n_kept <= (g->added ? VELD_KEPT_BY_ADMIN_MAX : VELD_KEPT_MAX);
 }
 
 static bool take_kept(const pb_revoked *from, uint8_t (*kept)[32])
@@ -408,13 +409,15 @@ int veld_revocations_add(struct veld_blob *out, const struct veld_signer *signer
     pb_chain *own;
     pb_signed *admin;
     veld_blob_clear(out);
-    if (entry->n_kept > VELD_KEPT_MAX || veld_revocations_count(before) > VELD_REVOKED_MAX)
+    size_t n = veld_revocations_count(before) + !veld_revoked(before, entry->key);
+    size_t max = signer->chain ? VELD_REVOKED_BY_ADMIN_MAX : VELD_REVOKED_MAX;
+    size_t max_kept = signer->chain ? VELD_KEPT_BY_ADMIN_MAX : VELD_KEPT_MAX;
+    if (entry->n_kept > max_kept)
         return VELD_E_FULL;
     int rc = veld_signer_open(signer, network_id, &own, &admin);
     if (rc == 0)
         rc = draft_make(&d, before, entry, admin != NULL);
-    if (rc == 0 && (veld_revocations_count(before) == VELD_REVOKED_MAX &&
-                    !veld_revoked(before, entry->key)))
+    if (rc == 0 && (n > max || d.n_kept > max_kept))
         rc = VELD_E_FULL;
     if (rc == 0)
         rc = add(out, signer->seed, network_id, before, &d, admin, now_s);

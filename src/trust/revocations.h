@@ -28,7 +28,8 @@ struct veld_revoked_entry {
  * VELD_E_RANGE when the admin's membership did not hold when it was issued.
  *
  * An epoch is the owner's in the upper 32 bits and an admin's in the lower: no
- * admin can use up what the owner needs to overrule it.
+ * admin can use up what the owner needs to overrule it. Of keys, and of members
+ * kept, an admin's list leaves the owner some room for the same (trust.h).
  */
 VELD_MUST_USE int veld_revocations_read(const uint8_t *p, size_t len,
                                         const uint8_t network_id[32],

@@ -32,6 +32,9 @@
 #define VELD_RECORD_MAX           16384 /* of a PeerRecord */
 #define VELD_REVOKED_MAX          4096  /* keys of one list */
 #define VELD_KEPT_MAX             4096  /* members kept, of all its keys together */
+/* The same of an admin's list, the owner's under it included: the rest is the owner's to overrule it. */
+#define VELD_REVOKED_BY_ADMIN_MAX 3072
+#define VELD_KEPT_BY_ADMIN_MAX    2048
 #define VELD_REVOCATIONS_MAX      (1u << 19) /* encoded bytes of a RevocationList */
 #define VELD_COORD_TEXT_MAX       256        /* HOST:PORT of a coord server, and NUL */
 #define VELD_NETWORK_ID_SIZE      32

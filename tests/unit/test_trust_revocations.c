@@ -642,8 +642,8 @@ Test(trust_revocations, are_refused_in_another_shape)
     veld_blob_clear(&b);
 }
 
-/* `n` keys, the first of which keeps `n_kept` members, by the owner. */
-static struct veld_blob great_list(size_t n, size_t n_kept)
+/* `n` keys, the first of which keeps `n_kept` members; by the owner, or by the admin alone. */
+static struct veld_blob great_list(bool by_admin, size_t n, size_t n_kept)
 {
     static uint8_t key[VELD_REVOKED_MAX + 1][32];
     static pb_revoked room[VELD_REVOKED_MAX + 1], *list[VELD_REVOKED_MAX + 1];
@@ -664,10 +664,17 @@ static struct veld_blob great_list(size_t n, size_t n_kept)
     body.epoch = 1;
     body.n_revoked = n;
     body.revoked = list;
-    test_sign(&s, &(struct test_part){t.owner_seed, VELD_PURPOSE_REVOCATIONS}, &body);
+    body.issued = t.now_s;
+    test_sign(
+        &s,
+        &(struct test_part){by_admin ? t.admin->seed : t.owner_seed, VELD_PURPOSE_REVOCATIONS},
+        &body);
     veld_statement_view(&s, &view);
     whole.list = &view;
+    pb_chain *chain = by_admin ? veld_chain_unpack(t.admin_chain.p, t.admin_chain.len) : NULL;
+    whole.admin = chain ? chain->membership : NULL;
     cr_assert_eq(veld_wire_pack(&out, &whole, SIZE_MAX), 0);
+    veld_wire_free(chain);
     veld_statement_clear(&s);
     return out;
 }
@@ -681,7 +688,7 @@ Test(trust_revocations, are_bounded)
              {VELD_REVOKED_MAX + 1, 0, false},
              {1, VELD_KEPT_MAX + 1, false}};
     for (size_t i = 0; i < VELD_ARRAY_LEN(c); i++) {
-        struct veld_blob b = great_list(c[i].n, c[i].n_kept);
+        struct veld_blob b = great_list(false, c[i].n, c[i].n_kept);
         cr_assert_leq(b.len, VELD_REVOCATIONS_MAX);
         cr_assert_eq(is_list(b.p, b.len), c[i].good, "%zu", i);
         veld_blob_clear(&b);
@@ -695,7 +702,7 @@ Test(trust_revocations, are_bounded)
 Test(trust_revocations, are_added_until_the_list_is_full)
 {
     struct veld_signer by[] = {test_owner(&t), test_admin(&t)};
-    struct veld_blob b = great_list(VELD_REVOKED_MAX, 0), out = {0};
+    struct veld_blob b = great_list(false, VELD_REVOKED_MAX, 0), out = {0};
     struct veld_revocations *r = read_list(&b, NULL);
     struct veld_revoked_entry e = {.key = {0xff}};
     for (size_t i = 0; i < VELD_ARRAY_LEN(by); i++)
@@ -705,6 +712,37 @@ Test(trust_revocations, are_added_until_the_list_is_full)
     cr_assert_eq(veld_revocations_add(&out, &by[0], t.network.id, r, &e, t.now_s), 0);
     e.n_kept = VELD_KEPT_MAX + 1;
     cr_assert_eq(veld_revocations_add(&out, &by[0], t.network.id, r, &e, t.now_s), VELD_E_FULL);
+    veld_revocations_free(r);
+    veld_blob_clear(&b);
+    veld_blob_clear(&out);
+}
+
+/* An admin that fills the list is put out all the same, and whom it let in may be kept. */
+Test(trust_revocations, by_an_admin_leave_room_for_the_owners)
+{
+    struct {
+        size_t n, n_kept;
+        bool good;
+    } c[] = {{VELD_REVOKED_BY_ADMIN_MAX, VELD_KEPT_BY_ADMIN_MAX, true},
+             {VELD_REVOKED_BY_ADMIN_MAX + 1, 0, false},
+             {1, VELD_KEPT_BY_ADMIN_MAX + 1, false}};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(c); i++) {
+        struct veld_blob b = great_list(true, c[i].n, c[i].n_kept);
+        cr_assert_eq(is_list(b.p, b.len), c[i].good, "%zu", i);
+        veld_blob_clear(&b);
+    }
+    struct veld_blob b = great_list(true, c[0].n, c[0].n_kept), out = {0};
+    struct veld_signer admin = test_admin(&t);
+    struct veld_revocations *r = read_list(&b, NULL);
+    struct veld_revoked_entry e = {.key = {0xff}};
+    cr_assert_eq(veld_revocations_add(&out, &admin, t.network.id, r, &e, t.now_s), VELD_E_FULL);
+    uint8_t(*keep)[32] = calloc(VELD_KEPT_BY_ADMIN_MAX, 32);
+    for (size_t i = 0; i < VELD_KEPT_BY_ADMIN_MAX; i++)
+        veld_store_be32(keep[i], (uint32_t)i);
+    r = grow(test_owner(&t), r, t.admin->pub, (const uint8_t(*)[32])keep,
+             VELD_KEPT_BY_ADMIN_MAX);
+    cr_assert(veld_revocations_find(r, t.admin->pub, &e) && e.by_owner);
+    free(keep);
     veld_revocations_free(r);
     veld_blob_clear(&b);
     veld_blob_clear(&out);
