@@ -210,3 +210,89 @@ Test(status, every_drop_reason_is_there_and_summed)
     cr_assert_eq(NUM("drops.bad_tag"), 7);
     json_decref(json);
 }
+
+Test(status, a_network)
+{
+    json_t *json = example();
+    cr_assert_null(json_object_get(json, "network"), "there is none");
+    cr_assert_null(json_object_get(json, "coord"));
+    cr_assert_null(json_object_get(at(json, "peers.0"), "online"));
+    json_decref(json);
+
+    static const uint8_t pub[32] = {1};
+    const struct veld_status_route route = {
+        .prefix = prefix("0.0.0.0/0"), .peer = "b", .reason = "default_route", .text = "no"};
+    const struct veld_status_route taken = {.prefix = prefix("10.1.0.0/16"),
+                                            .peer = "b",
+                                            .reason = "taken",
+                                            .text = "another",
+                                            .taken_by = "c"};
+    const struct veld_status_route routes[] = {route, taken};
+    struct veld_status_mesh mesh = {.network = "mynet",
+                                    .id = "1a2b",
+                                    .ipv4 = "10.100.0.1",
+                                    .members = 3,
+                                    .online = 2,
+                                    .revocation_epoch = 9,
+                                    .n_revoked = 1,
+                                    .coord = "coord.example:50051",
+                                    .coord_state = "waiting",
+                                    .coord_since_wall_ns = 1700000000 * VELD_NS_PER_S,
+                                    .coord_error = "gone",
+                                    .skew_ns = -90 * (int64_t)VELD_NS_PER_S,
+                                    .revision = 77,
+                                    .connections = 4,
+                                    .refused = {{"forged", 5}},
+                                    .n_refused = 1,
+                                    .routes = routes,
+                                    .n_routes = 2};
+    static const struct {
+        struct veld_status_peer peer;
+        const char *state;
+    } cases[] = {
+        {{.is_member = true, .online = true}, "idle"},
+        {{.is_member = true}, "offline"},
+        {{.is_member = true, .info.state = VELD_PEER_ACTIVE}, "active"},
+        {{.is_member = true, .info.state = VELD_PEER_CONNECTING}, "connecting"},
+        {{.is_member = true, .blocked = "key changed", .info.state = VELD_PEER_BLOCKED},
+         "blocked: key changed"},
+        {{.is_member = true,
+          .blocked = "its name is another's",
+          .info.state = VELD_PEER_BLOCKED},
+         "blocked: its name is another's"},
+    };
+    for (size_t i = 0; i < VELD_ARRAY_LEN(cases); i++) {
+        struct veld_status_peer peer = cases[i].peer;
+        peer.config = &peers[0];
+        struct veld_status s = {
+            .config = &config,
+            .pub = pub,
+            .dataplane = {.aead = "", .engine = "", .engine_features = "", .offload = ""},
+            .dns_method = "off",
+            .mesh = &mesh,
+            .peers = &peer,
+            .n_peers = 1};
+        json = veld_status_json(&s);
+        cr_assert_not_null(json);
+        cr_expect_str_eq(STR("peers.0.state"), cases[i].state);
+        cr_expect_eq(json_is_true(at(json, "peers.0.online")), peer.online);
+        if (i > 0) {
+            json_decref(json);
+            continue;
+        }
+        cr_assert_str_eq(STR("network.name"), "mynet");
+        cr_assert_str_eq(STR("network.id"), "1a2b");
+        cr_assert_eq(NUM("network.members"), 3);
+        cr_assert_eq(NUM("network.revoked"), 1);
+        cr_assert_str_eq(STR("coord.address"), "coord.example:50051");
+        cr_assert_str_eq(STR("coord.state"), "waiting");
+        cr_assert_str_eq(STR("coord.last_error"), "gone");
+        cr_assert_eq(NUM("coord.since"), 1700000000);
+        cr_assert_eq(NUM("coord.clock_ahead"), -90);
+        cr_assert_eq(NUM("coord.refused.forged"), 5);
+        cr_assert_str_eq(STR("refused_routes.0.route"), "0.0.0.0/0");
+        cr_assert_str_eq(STR("refused_routes.0.reason"), "default_route");
+        cr_assert_str_eq(STR("refused_routes.1.taken_by"), "c");
+        json_decref(json);
+    }
+}
