@@ -10,6 +10,8 @@
 #include "trust/membership.h"
 #include "trust/network.h"
 
+enum veld_record_feature { VELD_RECORD_NO_IPV6 = 1 }; /* as enum Feature of the message */
+
 struct veld_record {
     struct veld_membership membership;
     struct veld_ip ipv4; /* family 0: none yet */
@@ -20,7 +22,7 @@ struct veld_record {
     struct veld_endpoint endpoints[VELD_MEMBER_ENDPOINTS_MAX];
     size_t n_endpoints;
     bool relay;
-    uint64_t features;
+    uint64_t features; /* enum veld_record_feature, or-ed */
     uint64_t sequence;
 };
 

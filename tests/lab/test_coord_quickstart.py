@@ -163,3 +163,31 @@ def test_an_unknown_network_and_wrong_options(mesh):
     assert done.returncode == 1 and "cannot name a network" in done.stderr
     done = mesh["first"].run(daemon, "--network", "a", "--config", "b", check=False)
     assert done.returncode == 2
+
+
+def test_a_host_without_ipv6(mesh):
+    mesh.first()
+    second = mesh["second"]
+    second.sh("for f in all default; do echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done")
+    mesh.clean[second] = second.snapshot()
+    mesh.join("second")
+    assert len(second.status()["interface"]["addresses"]) == 1
+    mesh.reaches("second", "first.veld")
+    mesh.reaches("first", "second.veld")
+    mesh.healthy("second")
+
+
+def test_what_up_is_told_is_kept(mesh):
+    mesh.first("--interface", "mesh0", "--listen", ":4000", "--mtu", "1300")
+    for _ in range(2):
+        status = mesh["first"].status()
+        assert status["interface"]["name"] == "mesh0" and status["interface"]["mtu"] == 1300
+        assert status["listen"] == "[::]:4000"
+        mesh.down("first")
+        mesh.up("first")
+    changed = mesh["first"].veld("set", "--mtu", "1400").stdout
+    assert "from the next start on" in changed
+    assert mesh["first"].status()["interface"]["mtu"] == 1300
+    mesh.down("first")
+    mesh.up("first")
+    assert mesh["first"].status()["interface"]["mtu"] == 1400

@@ -69,7 +69,9 @@ static void describe(const struct veld_mesh *m, const struct veld_member *member
     memcpy(w->about.pub, member->pub, sizeof w->about.pub);
     if (member->ipv4.family)
         w->addrs[w->about.n_addrs++] = member->ipv4;
-    if (m->config->n_addrs > 1 || w->about.n_addrs == 0) /* we speak IPv6, or it nothing else */
+    /* Where both speak IPv6; or it has nothing else, which leads nowhere but is an address. */
+    bool both = m->config->n_addrs > 1 && !(member->features & VELD_RECORD_NO_IPV6);
+    if (both || w->about.n_addrs == 0)
         w->addrs[w->about.n_addrs++] = member->ipv6;
     if (p) {
         w->about.routes = (struct veld_prefix *)(uintptr_t)p->routes; /* only read */

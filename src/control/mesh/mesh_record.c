@@ -58,12 +58,13 @@ static void make_record(const struct veld_mesh *m, struct veld_record *out)
     out->n_routes = allowed_routes(m, out->routes);
     out->n_endpoints = veld_endpoints_choose(&from, out->endpoints);
     out->sequence = m->record.sequence;
+    out->features = m->config->n_addrs < 2 ? VELD_RECORD_NO_IPV6 : 0;
 }
 
 static bool says_the_same(const struct veld_record *a, const struct veld_record *b)
 {
-    bool same = veld_ip_equal(&a->ipv4, &b->ipv4) && a->n_routes == b->n_routes &&
-                a->n_endpoints == b->n_endpoints &&
+    bool same = veld_ip_equal(&a->ipv4, &b->ipv4) && a->features == b->features &&
+                a->n_routes == b->n_routes && a->n_endpoints == b->n_endpoints &&
                 memcmp(a->membership.chain_digest, b->membership.chain_digest, 32) == 0;
     for (size_t i = 0; same && i < a->n_routes; i++)
         same = a->routes[i].len == b->routes[i].len &&
