@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from coord import NETWORK, Coord
+from coord import NETWORK, STATE, Coord
 from net import eventually
 
 SOON = 5  # seconds, in which a session with a revoked member ends
@@ -74,4 +74,31 @@ def test_a_server_that_lost_the_list_gets_it_back(mesh):
     mesh.server.sh("rm -r /var/lib/coord")
     mesh.serve()
     mesh.connected("first", "second", timeout=30)
-    eventually(lambda: "audit: revoke" in mesh.process.err(), "the server has the list again", 40)
+    eventually(lambda: "act=revoke" in mesh.process.err(), "the server has the list again", 40)
+
+
+def trusted(mesh, name):
+    """What it says of each pinned key."""
+    return {line.split()[1]: line for line in mesh[name].veld("trust", "list").stdout.splitlines()}
+
+
+def test_a_revoked_machine_returns_with_another_key(mesh):
+    """The owner's revocation of the key releases what was pinned to it, in whatever order it is heard."""
+    old = mesh["third"].veld("pubkey").stdout.strip()
+    mesh["first"].veld("revoke", "third", "--yes")
+    for name in ("first", "second"):
+        mesh.misses(name, "third", timeout=SOON)
+        assert "revoked" in trusted(mesh, name)[old]
+    mesh.down("third")
+    mesh["third"].sh(f"rm -r {STATE}")
+    mesh.down("second")  # learns of the new one at its start, with the list from its disk
+    mesh["third"].veld("join", mesh.token(), "--name", "third")
+    new = mesh["third"].veld("pubkey").stdout.strip()
+    assert new != old
+    mesh.reaches("first", "third.veld")
+    mesh.up("second")
+    mesh.reaches("second", "third.veld")
+    for name in ("first", "second"):
+        assert "another key" in mesh.log(name)
+        assert "revoked" not in trusted(mesh, name)[new] and old not in trusted(mesh, name)
+        mesh.healthy(name)

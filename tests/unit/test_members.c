@@ -478,6 +478,50 @@ Test(members, the_revoked_go)
     test_trust_free(&rig);
 }
 
+/* A revoked machine comes back: what is known first must not matter. */
+Test(members, a_revoked_pin_stands_in_nobodys_way)
+{
+    enum order { RECORD_FIRST, LIST_FIRST, AT_START, NOT_REVOKED, TOKEN_REVOKED };
+    struct test_trust rig;
+    test_trust_make(&rig);
+    struct test_member old = test_trust_join(&rig, 1, "b", TEST_BY_TOKEN);
+    struct test_member again = test_trust_join(&rig, 2, "b", TEST_BY_OWNER);
+    struct veld_revocations *of_key = revoke_key(&rig, old.id->pub, NULL, 0);
+    struct veld_revocations *of_token = revoke_key(&rig, old.membership.signer, NULL, 0);
+    for (enum order order = RECORD_FIRST; order <= TOKEN_REVOKED; order++) {
+        struct veld_members_self self = {.pub = {0xff}, .network = &rig.network, .pins = pins};
+        struct veld_members *t = veld_members_new(&self);
+        const struct veld_revocations *r = order == NOT_REVOKED     ? NULL
+                                           : order == TOKEN_REVOKED ? of_token
+                                                                    : of_key;
+        veld_pins_set_revoked(pins, order == AT_START ? r : NULL);
+        struct veld_pin pinned = {.name = "b"};
+        memcpy(pinned.pub, old.id->pub, 32);
+        cr_assert_eq(veld_pins_accept(pins, &pinned), 0);
+        if (order != AT_START)
+            apply_signed(t, &rig, &old);
+        if (order == RECORD_FIRST || order == AT_START || order == TOKEN_REVOKED)
+            apply_signed(t, &rig, &again);
+        if (r && order != AT_START) {
+            veld_pins_set_revoked(pins, r);
+            cr_assert_eq(veld_members_revoke(t, r, rig.now_s), 1);
+            veld_members_on_pins_changed(t);
+        }
+        if (order == LIST_FIRST || order == NOT_REVOKED)
+            apply_signed(t, &rig, &again);
+        cr_expect_eq(veld_members_find(t, again.id->pub)->standing,
+                     order >= NOT_REVOKED ? VELD_MEMBER_KEY_CHANGED : VELD_MEMBER_GOOD,
+                     "order %d", (int)order);
+        veld_pins_set_revoked(pins, NULL);
+        veld_members_free(t);
+    }
+    veld_revocations_free(of_key);
+    veld_revocations_free(of_token);
+    test_member_free(&old);
+    test_member_free(&again);
+    test_trust_free(&rig);
+}
+
 Test(members, a_membership_ends)
 {
     struct says s = SAYS(1, "b", NULL, 5);

@@ -4,6 +4,8 @@
 #include "crypto/identity.h"
 #include "crypto/primitives.h"
 
+#include "../support/trust_rig.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +116,59 @@ Test(pins, nothing_but_the_user_changes_a_pin)
     cr_assert_eq(add("c", 2, "10.0.0.2", NULL), VELD_E_EXIST);
     cr_assert_eq(check("b", 1, "10.0.0.2", "fd00::2"), VELD_PIN_OK);
     cr_assert_eq(veld_pins_count(pins), 1);
+}
+
+/* A list that revokes a key, and stands on `before` (NULL: none). */
+static struct veld_revocations *revoke_by(const struct test_trust *rig,
+                                          const struct veld_signer *signer, uint8_t key,
+                                          const struct veld_revocations *before)
+{
+    struct veld_revoked_entry entry = {0};
+    struct veld_blob list = {0};
+    struct veld_revocations *r = NULL;
+    memset(entry.key, key, sizeof entry.key);
+    cr_assert_eq(
+        veld_revocations_add(&list, signer, rig->network.id, before, &entry, rig->now_s), 0);
+    cr_assert_eq(veld_revocations_read(list.p, list.len, rig->network.id, before, &r), 0);
+    veld_blob_clear(&list);
+    return r;
+}
+
+Test(pins, only_the_owners_revocation_of_the_key_itself_releases)
+{
+    struct test_trust rig;
+    test_trust_make(&rig);
+    struct veld_signer owner = test_owner(&rig), admin = test_admin(&rig);
+    struct veld_revocations *other = revoke_by(&rig, &owner, 7, NULL);
+    struct veld_revocations *admins = revoke_by(&rig, &admin, 1, other);
+    struct veld_revocations *owners = revoke_by(&rig, &owner, 1, other);
+    cr_assert_eq(add("b", 1, "10.0.0.2", "fd00::2"), 0);
+    const struct veld_revocations *const none[] = {NULL, other, admins};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(none); i++) {
+        veld_pins_set_revoked(pins, none[i]);
+        cr_expect_not(veld_pins_is_revoked(pins, veld_pins_of(pins, "b")), "list %zu", i);
+        cr_expect_eq(check("b", 2, "10.0.0.2", "fd00::3"), VELD_PIN_MISMATCH, "list %zu", i);
+        cr_expect_eq(add("b", 2, "10.0.0.2", "fd00::3"), VELD_E_EXIST, "list %zu", i);
+    }
+    veld_pins_set_revoked(pins, owners);
+    cr_assert(veld_pins_is_revoked(pins, veld_pins_of(pins, "b")));
+    cr_assert_eq(check("b", 2, "10.0.0.9", "fd00::3"), VELD_PIN_NEW, "the name");
+    cr_assert_eq(check("c", 2, "10.0.0.2", "fd00::3"), VELD_PIN_NEW, "the address");
+    veld_pins_set_revoked(pins, NULL);
+    cr_assert_eq(check("b", 2, "10.0.0.2", "fd00::3"), VELD_PIN_MISMATCH, "until it is used");
+
+    veld_pins_set_revoked(pins, owners);
+    cr_assert_eq(add("b", 2, NULL, "fd00::3"), 0);
+    cr_assert_eq(veld_pins_of(pins, "b")->pub[0], 2);
+    cr_assert_eq(veld_pins_of(pins, "b")->n_addrs, 1, "the old one's address is not its");
+    cr_assert_not(veld_pins_is_revoked(pins, veld_pins_of(pins, "b")));
+    cr_assert_eq(check("b", 3, NULL, "fd00::4"), VELD_PIN_MISMATCH, "the next is pinned");
+    cr_assert_eq(check("c", 3, "10.0.0.2", NULL), VELD_PIN_NEW);
+    veld_pins_set_revoked(pins, NULL);
+    veld_revocations_free(other);
+    veld_revocations_free(admins);
+    veld_revocations_free(owners);
+    test_trust_free(&rig);
 }
 
 /* The member itself, whose key is the same, may show another address or name. */

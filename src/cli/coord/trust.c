@@ -28,6 +28,8 @@ static int add_pin(struct veld_table *t, const json_t *pin)
     if (then > 0)
         snprintf(since, sizeof since, "since %s",
                  veld_format_age(now > then ? (uint64_t)(now - then) : 0, age));
+    if (json_is_true(json_object_get(pin, "revoked")))
+        snprintf(state, sizeof state, "revoked: its name and addresses are free again");
     if (blocked)
         snprintf(state, sizeof state, "blocked: %s", blocked);
     const struct veld_table_cell cells[] = {

@@ -122,7 +122,7 @@ size_t veld_members_expire(struct veld_members *t, uint64_t now_s);
 
 /* This member was pinned: the pin stands against others' claims now. */
 void veld_members_on_pinned(struct veld_members *t, const uint8_t pub[32]);
-/* The user changed the pins. */
+/* The user changed the pins, or another list of revocations decides which of them stand. */
 void veld_members_on_pins_changed(struct veld_members *t);
 
 /* ---- What is known ---- */

@@ -135,6 +135,7 @@ int veld_mesh_files_open(struct veld_mesh *m, struct veld_diag *diag)
         return rc;
     m->revoked = m->profile.revocations;
     m->profile.revocations = NULL;
+    veld_pins_set_revoked(m->pins, m->revoked);
     m->lease = m->profile.ipv4;
     take_fixed(m, &m->settings);
     take_addresses(m);

@@ -177,11 +177,13 @@ void veld_mesh_adopt_revocations(struct veld_mesh *m, struct veld_revocations *l
         return;
     }
     bool shorter = is_missing_any(list, m->revoked);
+    veld_pins_set_revoked(m->pins, list);
     veld_revocations_free(m->revoked);
     m->revoked = list;
     size_t gone = veld_members_revoke(m->members, list, veld_mesh_now_s());
     veld_info("a list of %zu revoked keys is in effect; it ends %zu memberships known here",
               veld_revocations_count(list), gone);
+    veld_members_on_pins_changed(m->members); /* a pin stands no more, or again */
     check_self(m);
     veld_mesh_drain(m);
     hand_on(m);

@@ -30,6 +30,20 @@ static gboolean on_save(gpointer data)
 
 /* ---- At a handshake ---- */
 
+/* The pin goes that the owner's revocation released. */
+static void say_if_replaced(const struct veld_mesh *m, const struct veld_pin *shown,
+                            enum veld_pin_verdict verdict)
+{
+    const struct veld_pin *pin = veld_pins_of(m->pins, shown->name);
+    char key[VELD_PUBKEY_STRLEN];
+    if (verdict != VELD_PIN_NEW || !pin || memcmp(pin->pub, shown->pub, sizeof pin->pub) == 0)
+        return;
+    veld_pubkey_format(shown->pub, key);
+    veld_warn("%s is back with another key, %s, which is pinned now: the owner revoked the one "
+              "that was",
+              shown->name, key);
+}
+
 bool veld_mesh_may_use(void *ctx, uint32_t id)
 {
     struct veld_mesh *m = ctx;
@@ -40,6 +54,7 @@ bool veld_mesh_may_use(void *ctx, uint32_t id)
     enum veld_pin_verdict verdict = veld_pins_check(m->pins, &shown, NULL);
     if (verdict == VELD_PIN_OK)
         return true;
+    say_if_replaced(m, &shown, verdict);
     int rc = verdict == VELD_PIN_NEW ? veld_pins_add(m->pins, &shown) : VELD_E_EXIST;
     if (rc == VELD_E_FULL)
         veld_fail(&m->pins_problem, rc,
@@ -92,8 +107,12 @@ json_t *veld_mesh_trust(const struct veld_mesh *m)
 {
     json_t *list = json_array();
     const struct veld_pin **pins = veld_pins_list(m->pins);
-    for (size_t i = 0; pins && i < veld_pins_count(m->pins); i++)
-        json_array_append_new(list, pin_json(pins[i]));
+    for (size_t i = 0; pins && i < veld_pins_count(m->pins); i++) {
+        json_t *o = pin_json(pins[i]);
+        if (veld_pins_is_revoked(m->pins, pins[i]))
+            json_object_set_new(o, "revoked", json_true());
+        json_array_append_new(list, o);
+    }
     free(pins);
     add_blocked(m, list);
     return json_pack("{s:o}", "pins", list);

@@ -21,9 +21,10 @@
 
 struct veld_pins {
     char *path;
-    char network[ID_TEXT_LEN + 1]; /* its id in hexadecimal */
-    GHashTable *by_name;           /* name -> pin, which it owns */
-    GHashTable *by_addr;           /* address inside a pin -> that pin */
+    char network[ID_TEXT_LEN + 1];          /* its id in hexadecimal */
+    GHashTable *by_name;                    /* name -> pin, which it owns */
+    GHashTable *by_addr;                    /* address inside a pin -> that pin */
+    const struct veld_revocations *revoked; /* borrowed; NULL: none */
     bool unsaved;
 };
 
@@ -92,14 +93,34 @@ static bool same_key(const struct veld_pin *a, const struct veld_pin *b)
     return memcmp(a->pub, b->pub, sizeof a->pub) == 0;
 }
 
+void veld_pins_set_revoked(struct veld_pins *p, const struct veld_revocations *revoked)
+{
+    p->revoked = revoked;
+}
+
+bool veld_pins_is_revoked(const struct veld_pins *p, const struct veld_pin *pin)
+{
+    struct veld_revoked_entry entry;
+    return veld_revocations_find(p->revoked, pin->pub, &entry) && entry.by_owner;
+}
+
+/* The pin, if it counts against (or for) whoever shows this. */
+static const struct veld_pin *standing(const struct veld_pins *p, const struct veld_pin *pin,
+                                       const struct veld_pin *shown)
+{
+    return pin && (same_key(pin, shown) || !veld_pins_is_revoked(p, pin)) ? pin : NULL;
+}
+
 enum veld_pin_verdict veld_pins_check(const struct veld_pins *p, const struct veld_pin *shown,
                                       const struct veld_pin **against)
 {
-    const struct veld_pin *named = g_hash_table_lookup(p->by_name, shown->name);
+    const struct veld_pin *named =
+        standing(p, g_hash_table_lookup(p->by_name, shown->name), shown);
     bool all = named != NULL;
     const struct veld_pin *other = named && !same_key(named, shown) ? named : NULL;
     for (size_t i = 0; i < shown->n_addrs && !other; i++) {
-        const struct veld_pin *at = g_hash_table_lookup(p->by_addr, &shown->addrs[i]);
+        const struct veld_pin *at =
+            standing(p, g_hash_table_lookup(p->by_addr, &shown->addrs[i]), shown);
         if (at && !same_key(at, shown))
             other = at;
         all &= at == named;
@@ -125,7 +146,8 @@ int veld_pins_add(struct veld_pins *p, const struct veld_pin *shown)
     if (is_full_for(p, shown->name))
         return VELD_E_FULL;
     struct veld_pin next = *shown;
-    const struct veld_pin *named = g_hash_table_lookup(p->by_name, shown->name);
+    const struct veld_pin *named =
+        standing(p, g_hash_table_lookup(p->by_name, shown->name), shown);
     if (named) {
         next.since_s = named->since_s;
         /* One that shows no IPv4 address at present has not given its last one up. */

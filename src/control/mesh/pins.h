@@ -2,11 +2,12 @@
  * Which key a name and an address belong to: trust on first use. At the first
  * completed handshake with a member its key is pinned to its name and to its
  * addresses inside the network; from then on neither means another key until
- * the user says so (`veld trust accept`).
+ * the user says so (`veld trust accept`), or the owner revokes the pinned key.
  *
  * Invariants:
  *  - a name is pinned to one key, and so is an address;
- *  - a pin is never changed by what somebody else says, only by accept and forget;
+ *  - a pin is never changed by what somebody else says, only by accept and forget; but one
+ *    whose own key the network's owner revoked counts no more against others;
  *  - a file that cannot be read and understood is an error, never "no pins";
  *  - at most VELD_PINS_MAX names; one that is not pinned for want of room is an error.
  *
@@ -21,6 +22,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "trust/revocations.h"
 #include "trust/trust.h"
 
 #define VELD_PINS_MAX      100000
@@ -49,6 +51,14 @@ void veld_pins_free(struct veld_pins *p); /* saves nothing; NULL is allowed */
 /* Changed since the last save that worked. */
 bool veld_pins_unsaved(const struct veld_pins *p);
 VELD_MUST_USE int veld_pins_save(struct veld_pins *p, struct veld_diag *diag);
+
+/*
+ * The verified list in effect, borrowed until the next call (NULL: none). A pin of a key that
+ * the owner revoked stands in nobody's way, and what is pinned next replaces it. An admin's
+ * entry releases nothing: he may not revoke admins, and a pin does not say who is one.
+ */
+void veld_pins_set_revoked(struct veld_pins *p, const struct veld_revocations *revoked);
+bool veld_pins_is_revoked(const struct veld_pins *p, const struct veld_pin *pin);
 
 enum veld_pin_verdict {
     VELD_PIN_OK,  /* the name is pinned to this key, and no address to another */
