@@ -60,7 +60,9 @@ void veld_mesh_on_signal(struct veld_mesh *m, const struct veld_event_signal *s)
     struct veld_call call;
     enum veld_refusal why;
     if (!member || !p || member->standing != VELD_MEMBER_GOOD) {
-        veld_mesh_refuse(m, VELD_REFUSAL_SIGNAL_STRANGER);
+        veld_mesh_refuse(m, member && member->standing != VELD_MEMBER_GOOD
+                                ? VELD_REFUSAL_SIGNAL_BLOCKED
+                                : VELD_REFUSAL_SIGNAL_STRANGER);
         return;
     }
     int rc = open_call(m, s, &now, &call, &why);

@@ -20,6 +20,7 @@
     X(LEASE, "bad_lease", "an address for this machine that is somebody else's or nobody's")   \
     X(REVOCATIONS, "bad_revocations", "a list of revocations that does not hold")              \
     X(SIGNAL_STRANGER, "signal_from_stranger", "a signal from somebody who is no member")      \
+    X(SIGNAL_BLOCKED, "signal_from_blocked", "a signal from a member that is blocked")         \
     X(SIGNAL_FORGED, "signal_forged", "a signal that its sender has not sealed for us")        \
     X(SIGNAL_REPLAYED, "signal_replayed", "a signal that came before")                         \
     X(SIGNAL_STALE, "signal_stale", "a signal made too long ago, or by a clock that is wrong") \
