@@ -343,6 +343,58 @@ Test(engine_timers, silence_for_15_s_after_saying_data_starts_a_handshake_once)
     pair_free(&p);
 }
 
+/* Data all the time, and nothing comes back but what `received` says. */
+static void say_data(struct pair *p, uint64_t received)
+{
+    advance_ms(p, 500);
+    struct seen seen = {
+        .sent = p->now.mono_ns, .sent_data = p->now.mono_ns, .received = received};
+    report(p, &p->a, &seen);
+    run_timers(p, &p->a, 1);
+}
+
+Test(engine_timers, who_is_silent_is_not_active_until_it_is_heard)
+{
+    struct pair p;
+    pair_init(&p);
+    handshake(&p, &p.b, &p.a);
+    uint64_t began = p.now.mono_ns, offline_ns = 0;
+    bool kept = false;
+    while (p.now.mono_ns < began + 170 * S) { /* the session ends after 180 s */
+        say_data(&p, 0);
+        uint64_t since = p.now.mono_ns - began;
+        if (since < 15 * S)
+            cr_assert_eq(state(&p.a), VELD_PEER_ACTIVE, "%lu", since);
+        if (since > 17 * S)
+            cr_assert_neq(state(&p.a), VELD_PEER_ACTIVE, "%lu", since);
+        if (since > 17 * S && since < 90 * S)
+            cr_assert_eq(state(&p.a), VELD_PEER_CONNECTING, "%lu", since);
+        if (state(&p.a) == VELD_PEER_OFFLINE)
+            offline_ns = since;
+        kept |= offline_ns && state(&p.a) == VELD_PEER_CONNECTING; /* tried again */
+        cr_assert_neq(current(&p.a), 0);
+    }
+    cr_assert_gt(offline_ns, 90 * S);
+    cr_assert(kept);
+    say_data(&p, p.now.mono_ns);
+    cr_assert_eq(state(&p.a), VELD_PEER_ACTIVE, "a datagram has come");
+    pair_free(&p);
+}
+
+Test(engine_timers, a_silent_peer_that_makes_a_session_is_active)
+{
+    struct pair p;
+    pair_init(&p);
+    handshake(&p, &p.b, &p.a);
+    for (unsigned k = 0; k < 40; k++)
+        say_data(&p, 0);
+    cr_assert_eq(state(&p.a), VELD_PEER_CONNECTING);
+    on_peer(&p, &p.b, VELD_EV_GOODBYE); /* which is lost */
+    handshake(&p, &p.b, &p.a);
+    cr_assert_eq(state(&p.a), VELD_PEER_ACTIVE);
+    pair_free(&p);
+}
+
 Test(engine_timers, hearing_anything_ends_the_silence)
 {
     struct pair p;

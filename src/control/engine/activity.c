@@ -30,6 +30,7 @@ static bool is_silent(struct veld_engine_peer *p, uint64_t sent_data_ns, uint64_
         return false;
     p->link->said_since_ns = 0;
     p->link->said_done_ns = sent_data_ns;
+    p->link->silent = true;
     return true;
 }
 
@@ -46,6 +47,7 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
     p->link->sent_ns = VELD_MAX(p->link->sent_ns, ev->last_sent_ns);
     if (ev->last_received_ns > p->link->heard_ns) {
         p->link->heard_ns = ev->last_received_ns;
+        p->link->silent = false;
         p->offline = false;
     }
     if (!veld_slot_used(&p->link->current) || p->link->waiting)

@@ -193,6 +193,8 @@ static enum veld_peer_state state_of(const struct veld_engine_peer *p)
         return VELD_PEER_IDLE;
     if (p->link->waiting)
         return VELD_PEER_CONNECTING;
+    if (p->link->silent && veld_slot_used(&p->link->current)) /* there is nobody at its end */
+        return p->link->attempting ? VELD_PEER_CONNECTING : VELD_PEER_OFFLINE;
     if (veld_slot_used(&p->link->current))
         return VELD_PEER_ACTIVE;
     return p->link->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;

@@ -103,7 +103,7 @@ VELD_MUST_USE int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
 enum veld_peer_state {
     VELD_PEER_IDLE,       /* no session, nobody waits */
     VELD_PEER_CONNECTING, /* handshake under way */
-    VELD_PEER_ACTIVE,     /* a session sends */
+    VELD_PEER_ACTIVE,     /* a session sends, and its other end is not silent */
     VELD_PEER_OFFLINE,    /* the last attempt was given up */
     VELD_PEER_BLOCKED,    /* it is not talked to until VELD_EV_UNBLOCK */
 };
@@ -115,7 +115,7 @@ struct veld_peer_info {
     uint64_t last_handshake_wall_ns; /* 0: never */
     uint64_t last_handshake_mono_ns;
     uint64_t rtt_ns;        /* of the last ping or handshake; 0: unknown */
-    uint32_t current_index; /* local index of the sending session; valid when ACTIVE */
+    uint32_t current_index; /* local index of the sending session; 0: none */
     uint32_t attempts;      /* initiations sent in the present attempt */
     uint16_t mtu;           /* inner packets that its path carries; 0: there is none */
     bool mtu_known;         /* that is all it carries: the search for more has ended */

@@ -99,6 +99,7 @@ struct veld_engine_link {
     uint64_t sent_ns, heard_ns;
     uint64_t said_since_ns;  /* data went out and nothing came back since; 0: not so */
     uint64_t said_done_ns;   /* data up to here has led to a handshake already */
+    bool silent;             /* that lasted too long, and nothing has come back to this day */
     uint64_t heard_since_ns; /* data came in and nothing went out since; 0: not so */
 
     /* Timers */

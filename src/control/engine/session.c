@@ -68,7 +68,7 @@ static void on_established(struct veld_step *s, struct veld_engine_peer *p)
     p->last_handshake_mono_ns = s->now.mono_ns;
     p->last_handshake_wall_ns = s->now.wall_ns;
     p->link->heard_ns = s->now.mono_ns;
-    p->offline = false;
+    p->link->silent = p->offline = false;
     p->link->said_since_ns = p->link->heard_since_ns = 0;
 }
 
@@ -187,7 +187,7 @@ void veld_session_heard(struct veld_step *s, struct veld_engine_peer *p,
                         struct veld_engine_session *session, const struct veld_endpoint *from)
 {
     p->link->heard_ns = s->now.mono_ns;
-    p->offline = false;
+    p->link->silent = p->offline = false;
     session->heard_ns = s->now.mono_ns;
     if (session == &p->link->next)
         confirm(s, p, from);
