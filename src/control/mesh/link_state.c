@@ -25,14 +25,14 @@ static void enter(struct veld_link_state *l, enum veld_link_phase phase, uint64_
     l->phase = phase;
 }
 
-/* 1 s, 2 s, ... 60 s, of which a random half. */
+/* 0.5 s, 1 s, 2 s, ... 60 s, and each from half of that to half as much again. */
 static uint64_t pause_ns(unsigned failures, uint32_t random)
 {
-    unsigned doublings = VELD_MIN(failures > 0 ? failures - 1 : 0, 6u);
-    uint64_t s =
-        VELD_MIN((uint64_t)VELD_LINK_PAUSE_MIN_S << doublings, (uint64_t)VELD_LINK_PAUSE_MAX_S);
-    uint64_t ns = s * VELD_NS_PER_S;
-    return ns + ns / 2 * (random % 1024) / 1024;
+    unsigned doublings = VELD_MIN(failures > 0 ? failures - 1 : 0, 7u);
+    uint64_t ms = VELD_MIN((uint64_t)VELD_LINK_PAUSE_MIN_MS << doublings,
+                           (uint64_t)VELD_LINK_PAUSE_MAX_S * 1000);
+    uint64_t ns = ms * VELD_NS_PER_MS;
+    return ns / 2 + ns * (random % 1024) / 1024;
 }
 
 static unsigned call(struct veld_link_state *l, uint64_t now_ns)

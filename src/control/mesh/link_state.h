@@ -14,8 +14,8 @@
  *
  * Invariants:
  *  - at most one call that registers or restores is under way, and one watch;
- *  - after a failure nothing is called before a pause of 1 to 60 s, longer with
- *    each failure and random by half, so that a server that comes back is not
+ *  - after a failure nothing is called before a pause of 0.5 to 60 s, longer with
+ *    each failure and random by half of it more or less, so that a server that comes back is not
  *    met by all of its clients at once;
  *  - a record that changed is published at most once in VELD_LINK_PUBLISH_GAP_S.
  *
@@ -31,7 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VELD_LINK_PAUSE_MIN_S   1
+#define VELD_LINK_PAUSE_MIN_MS  500
 #define VELD_LINK_PAUSE_MAX_S   60
 #define VELD_LINK_STEADY_S      10 /* a watch that lasted so long was a success */
 #define VELD_LINK_PUBLISH_GAP_S 5
