@@ -234,6 +234,12 @@ bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id)
     return p && p->sessions > 0;
 }
 
+bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id)
+{
+    struct veld_peer_info info;
+    return veld_engine_peer_get(c->engine, id, &info) == 0 && info.state == VELD_PEER_ACTIVE;
+}
+
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id)
 {
     return veld_peer_list_find(&c->peers, text, id);

@@ -93,6 +93,8 @@ const struct veld_config_peer *veld_control_peer_about(const struct veld_control
                                                        uint32_t id);
 bool veld_control_peer_is_blocked(const struct veld_control *c, uint32_t id);
 bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id);
+/* As the status has it: a session is in use, and is not silent. */
+bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id);
 /* By name, full name ("b.veld", "b.NETWORK.veld"), address or public key, as people type it. */
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
 

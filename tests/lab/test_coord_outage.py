@@ -34,6 +34,7 @@ def test_nothing_that_is_known_needs_the_server(mesh):
     eventually(lambda: "is not reached" in health(mesh, "first"), "status says so", 10)
     assert mesh["first"].status()["coord"]["state"] in ("waiting", "connecting")
     assert mesh["first"].pings("second.veld", 3, interval=0.2) == 3
+    assert mesh["first"].status()["network"]["online"] == 2, "itself, and whom it has a session with"
     mesh.reaches("third", "second.veld")  # these two never talked before
     assert "203.0.113.1:50051" in health(mesh, "first")
     # A machine that starts meanwhile knows its peers, by name and by address.
@@ -55,7 +56,7 @@ def test_the_server_comes_back(mesh):
     mesh.process.kill()
     eventually(lambda: mesh["first"].status()["coord"]["state"] != "connected", "it is missed")
     mesh.serve()
-    mesh.connected()
+    mesh.connected(timeout=5)
     assert mesh["first"].status()["coord"]["connections"] == before + 1
     assert mesh["first"].pings("second.veld", 2, interval=0.2) == 2
     for name in mesh.machines:

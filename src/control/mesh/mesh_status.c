@@ -155,13 +155,21 @@ static void show_routes(struct veld_mesh *m, struct veld_status_mesh *out)
     out->n_routes_refused = m->n_routes_refused;
 }
 
+/* The server says so while it can be asked; who answers us is there whatever it says. */
+static bool is_online(const struct veld_mesh *m, const struct veld_member *member)
+{
+    const struct veld_mesh_peer *p = veld_mesh_peer_of(m, member->pub);
+    return (member->online && veld_link_is_connected(m->link)) ||
+           (p && veld_control_peer_is_active(m->control, p->id));
+}
+
 static void count_members(const struct veld_mesh *m, struct veld_status_mesh *out)
 {
     const struct veld_member **list = veld_members_list(m->members);
     out->members = out->online = 1; /* this machine */
     for (size_t i = 0; list && i < veld_members_count(m->members); i++) {
         out->members += list[i]->listed;
-        out->online += list[i]->listed && list[i]->online;
+        out->online += list[i]->listed && is_online(m, list[i]);
     }
     free(list);
 }
