@@ -44,10 +44,25 @@ static void print_list(const char *label, const json_t *list)
     putchar('\n');
 }
 
+/* NULL: there is none, or this machine talks to none of them. */
+static const json_t *first_usable(const json_t *peers)
+{
+    size_t i;
+    json_t *peer;
+    json_array_foreach(peers, i, peer)
+    {
+        if (strncmp(veld_json_text(peer, "state"), "blocked", strlen("blocked")) != 0)
+            return peer;
+    }
+    return NULL;
+}
+
 /* A peer to try: by name, where names are served. */
 static void print_try(const json_t *status, const json_t *peers)
 {
-    const json_t *peer = json_array_get(peers, 0);
+    const json_t *peer = first_usable(peers);
+    if (!peer)
+        return;
     const char *name = veld_json_text(peer, "name");
     bool names = strcmp(veld_json_text(json_object_get(status, "dns"), "server"), "-") != 0;
     if (names && name[0])

@@ -36,6 +36,11 @@ def test_sessions_end_soon(mesh):
     # It is told, by a list that proves itself, and whom it knew does not answer.
     eventually(lambda: any("was revoked from mynet" in line for line in mesh["third"].status()["health"]),
                "the revoked machine says so", 30)
+    status = mesh["third"].status()
+    assert status["health"][0].startswith("REVOKED: ")
+    assert not any("is not reached" in line or "does not answer" in line for line in status["health"])
+    assert {peer["state"] for peer in status["peers"]} == {"blocked: this machine was revoked"}
+    assert "try:" not in mesh.up("third")
     assert mesh["third"].pings("second.veld", wait=1) == 0
     # The others go on, also after a restart; the revoked one does not start again.
     assert mesh["first"].pings("second.veld", wait=1) == 1

@@ -126,7 +126,7 @@ static void change(struct veld_mesh *m, const struct veld_member *member,
 static void block_or_not(struct veld_mesh *m, const struct veld_member *member,
                          struct veld_mesh_peer *p)
 {
-    bool blocked = member->standing != VELD_MEMBER_GOOD;
+    bool blocked = member->standing != VELD_MEMBER_GOOD || m->self_revoked;
     if (blocked == p->blocked)
         return;
     p->blocked = blocked;
@@ -140,7 +140,7 @@ static void block_or_not(struct veld_mesh *m, const struct veld_member *member,
         veld_error("%s shows another key than the one that this machine trusts, and is "
                    "blocked: compare fingerprints, then: veld trust accept %s",
                    member->name, member->name);
-    else if (blocked)
+    else if (member->standing != VELD_MEMBER_GOOD)
         veld_warn("%s is blocked: %s", member->name,
                   veld_member_standing_text(member->standing));
     veld_mesh_judge_soon(m);

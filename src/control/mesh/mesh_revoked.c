@@ -14,13 +14,16 @@
 #define HAND_IN_MEMBERS                                                                        \
     10 /* that see after a connection whether the server still has the list */
 
-static void check_self(struct veld_mesh *m)
+/* True when it changed whether this machine is a member. */
+static bool check_self(struct veld_mesh *m)
 {
+    bool before = m->self_revoked;
     bool revoked = veld_membership_check(&m->profile.membership, m->revoked, 0) == VELD_E_PERM;
     if (revoked && !m->self_revoked)
         veld_error("this machine was revoked from %s; it is no member any more",
                    m->network.name);
     m->self_revoked = revoked;
+    return revoked != before;
 }
 
 /* ---- Handing on to members ---- */
@@ -184,9 +187,11 @@ void veld_mesh_adopt_revocations(struct veld_mesh *m, struct veld_revocations *l
     veld_info("a list of %zu revoked keys is in effect; it ends %zu memberships known here",
               veld_revocations_count(list), gone);
     veld_members_on_pins_changed(m->members); /* a pin stands no more, or again */
-    check_self(m);
+    bool changed = check_self(m);
     veld_mesh_drain(m);
     hand_on(m);
+    if (changed) /* who is no member talks to nobody */
+        veld_mesh_reconcile_all(m);
     keep(m);
     if (veld_revocations_epoch(list) > m->server_epoch)
         hand_in_soon(m);

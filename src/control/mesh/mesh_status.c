@@ -18,7 +18,9 @@ void veld_mesh_peer_status(const struct veld_mesh *m, const uint8_t pub[32],
         return;
     out->is_member = true;
     out->online = member->online && veld_link_is_connected(m->link);
-    if (member->standing != VELD_MEMBER_GOOD)
+    if (m->self_revoked)
+        out->blocked = "this machine was revoked";
+    else if (member->standing != VELD_MEMBER_GOOD)
         out->blocked = veld_member_standing_text(member->standing);
 }
 
@@ -50,8 +52,9 @@ static void say_of_self(struct health *h)
     uint64_t ends_s = m->profile.membership.ends_s;
     if (m->self_revoked)
         say(h,
-            "this machine was revoked from %s by its owner; it is no member any more. To join "
-            "again it needs another key, and a token or an approval",
+            "REVOKED: this machine was revoked from %s by its owner; it is no member any more, "
+            "and talks to nobody. To join again it needs another key, and a token or an "
+            "approval",
             network);
     else if (ends_s && ends_s < veld_mesh_now_s())
         say(h,
@@ -126,8 +129,10 @@ static size_t find_health(struct veld_mesh *m, const char *out[VELD_MESH_HEALTH_
 {
     struct health h = {.m = m};
     say_of_self(&h);
-    say_of_coord(&h);
-    say_of_members(&h);
+    if (!m->self_revoked) { /* whom the others do not answer any more */
+        say_of_coord(&h);
+        say_of_members(&h);
+    }
     for (size_t i = 0; i < h.n; i++)
         out[i] = m->health[i].text;
     return h.n;

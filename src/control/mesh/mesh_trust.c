@@ -48,7 +48,7 @@ bool veld_mesh_may_use(void *ctx, uint32_t id)
 {
     struct veld_mesh *m = ctx;
     const struct veld_member *member = veld_mesh_member_of_id(m, id);
-    if (!member || member->standing != VELD_MEMBER_GOOD)
+    if (!member || member->standing != VELD_MEMBER_GOOD || m->self_revoked)
         return false;
     struct veld_pin shown = veld_member_pin(member, veld_mesh_now_s());
     enum veld_pin_verdict verdict = veld_pins_check(m->pins, &shown, NULL);
