@@ -127,6 +127,21 @@ def test_an_admin_puts_out_members_and_no_admins(first, machine, join, coord, sh
     assert is_out(coord, second) and is_out(coord, third)
 
 
+def test_what_an_admin_revoked_while_the_owner_was_asked_stays(first, machine, join, coord,
+                                                               shared):
+    second, third, fourth = machine("second"), join("third"), join("fourth")
+    second.login(shared)
+    assert approve(first, second, "--admin")[0] == 0
+    second.publish(coord)
+    with first.terminal("revoke", "third") as terminal:
+        terminal.read_until("[y/N] ")
+        second.veld("revoke", "fourth", "--yes")
+        terminal.type("y\n")
+        assert terminal.wait() == 0, terminal.said
+    assert set(revoked(coord, first)) == {third.key().public, fourth.key().public}
+    assert is_out(coord, fourth)
+
+
 def test_two_at_once(first, join, coord):
     """Whoever comes second takes in the list of the first."""
     names = ["second", "third", "fourth", "fifth"]

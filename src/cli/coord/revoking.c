@@ -67,8 +67,9 @@ int veld_revoking_publish(struct veld_admin *a, const uint8_t key[32],
     struct veld_revoked_entry entry = {.kept = kept, .n_kept = n_kept};
     memcpy(entry.key, key, sizeof entry.key);
     int rc = VELD_E_STATE;
+    /* Anew the first time too: what an admin revoked while somebody was asked here must not go. */
     for (int i = 0; i < TRIES && rc == VELD_E_STATE; i++) {
-        rc = i > 0 ? veld_revoking_refresh(a, diag) : 0;
+        rc = veld_revoking_refresh(a, diag);
         if (rc == 0)
             rc = publish_once(a, &entry, diag);
     }
