@@ -9,6 +9,7 @@ their own.
     server.token()                              # for `veld join`
     server.tell(alice, members=[...])           # an event of alice's watch, whatever is in it
     server.twist = lambda to, event: ...        # each honest event on its way to a member; None: none
+    server.opening = lambda to: ...             # what a watch begins with: an event, or many
     server.answers["RegisterMember"] = lambda caller, request, honest: ...   # another reply
     server.signals                              # (from, to, sealed) of all that were sent
 """
@@ -105,15 +106,20 @@ class Watch:
 
     def __init__(self):
         self.queue = queue.Queue()
+        self.ended = False
 
     def events(self):
         while (event := self.queue.get()) is not None:
             if isinstance(event, pb.WatchEvent):
                 yield event.SerializeToString()
-            else:  # bytes, as they are
-                yield from event
+                continue
+            for one in event:  # bytes, as they are
+                if self.ended:
+                    return
+                yield one
 
     def end(self):
+        self.ended = True
         self.queue.put(None)
 
 
@@ -143,6 +149,7 @@ class Liar(grpc.GenericRpcHandler):
 
     def be_honest(self):
         self.twist = lambda to, event: event
+        self.opening = self.everything
         self.answers = {}
 
     def resume(self):
@@ -286,7 +293,7 @@ class Liar(grpc.GenericRpcHandler):
         if before:
             before.end()
         context.add_callback(lambda: self._watch_ended(caller, watch))
-        self.resync(caller)
+        watch.queue.put(self.opening(caller))
         if caller in self.records:
             self._tell_all(about=caller, members=[self.member(caller)])
         return watch.events()

@@ -1,142 +1,18 @@
-"""A coord server that lies, and a device of whoever runs it.
-
-    server 203.0.113.1    alice .11    bob .12    carol .13    mallory .66
-        eth0 ---------------- eth0 --------- eth0 ------ eth0 -------- eth0 --- (machine "switch")
-
-alice, bob and carol are members. mallory runs Veld too, and would be one: of the right network,
-with bob's address inside it, and calling alice all the time. That it knows how to is its secret
-with the server: nobody else is shown what lets it in. The owner's key is the test's.
+"""A coord server that lies: hostile_world.py says who is there. Nothing of it is believed, what is
+refused shows in the status, and mallory reads nothing that is not meant for it.
 """
-import base64
 import os
-import socket
-import threading
 import time
-from contextlib import contextmanager
 
-import grpc
 import pytest
 
-from coord import NETWORK, SERVER_IP, Coord
-from hostile_coord import Liar, Tap, inside, pb, trust
-from net import PORT, Net, eventually
-from trusting import ADMIN, RELAY, Key, Member, Network, Token, endpoint, prefix
+grpc = pytest.importorskip("grpc")
 
-MALLORY_IP = "203.0.113.66"
-INITIATION, INITIATION_LEN = 0xC1, 192
-# What no honest server would pass on.
-LIES = {"malformed", "forged", "bad_lease", "bad_revocations"}
-
-
-class World(Coord):
-    def __init__(self, net):
-        super().__init__(net, ["alice", "bob", "carol"])
-        self.mallory = self.attach("mallory", MALLORY_IP)
-        self["alice"].sh("ip addr add 192.168.1.2/24 dev eth0")  # another network at home
-        self.clean[self["alice"]] = self["alice"].snapshot()
-        self.keys, self.nudges = {}, 1
-
-    def serve(self):
-        self.network = Network(NETWORK)
-        self.liar = Liar(self.server, SERVER_IP, self.network)
-
-    # ---- Who is there ----
-
-    def enter(self, name, *options, **limits):
-        machine = self.mallory if name == "mallory" else self[name]
-        machine.keygen()
-        seed = machine.inside("var/lib/veld/identity").read_text()
-        self.keys[name] = Key(base64.b64decode(seed))
-        if name == "mallory":
-            self.liar.secret.add(self.key(name))
-            self.liar.leases[self.key(name)] = self.liar.leases[self.key("bob")]
-        machine.veld("join", self.liar.token(**limits), "--name", name, *options)
-
-    def key(self, name):
-        return self.keys[name].public
-
-    def ip(self, name):
-        return socket.inet_ntoa(self.liar.leases[self.key(name)])
-
-    def member(self, name):
-        """A member, to sign as its daemon does."""
-        chain = self.liar.records[self.key(name)].chain
-        member = Member(self.network, self.keys[name], name, chain)
-        record = trust.Record.FromString(self.liar.records[self.key(name)].record.body)
-        member.sequence = record.sequence
-        return member
-
-    def peers(self, name):
-        """What the status of one says of others, by their keys."""
-        return {base64.b64decode(p["pubkey"]): p for p in self[name].status()["peers"]}
-
-    def restart(self, name, connected=True):
-        self[name].veld("down")
-        self[name].veld("up", "--network", NETWORK)
-        if connected:
-            self.connected(name)
-
-    def a_stranger(self, name):
-        """A member that alice has never talked to: there is no machine. Its key."""
-        stranger = self.network.member(name, not_before=int(time.time()) - 1000)
-        self.liar.admit(stranger)
-        self.keys[name] = stranger.key
-        eventually(lambda: stranger.key.public in self.peers("alice"), f"alice knows {name}")
-        return stranger.key.public
-
-    # ---- What is seen ----
-
-    @contextmanager
-    def refuses(self, name, **reasons):
-        """Each of these is counted so often more than before, and nothing else is."""
-        before = self[name].status()["coord"]["refused"]
-        yield
-
-        def more():
-            now = self[name].status()["coord"]["refused"]
-            return {r: now[r] - before[r] for r in now if now[r] != before[r]}
-        eventually(lambda: more() == reasons, lambda: f"{name} refuses {reasons}, not {more()}")
-        if LIES & set(reasons):
-            assert "has sent what nobody signed who may" in self[name].veld("status").stdout
-
-    def mallory_knocks(self):
-        """mallory learns of another way to alice, and tries at once."""
-        alice = self.member("alice")
-        ways = [f"203.0.113.11:{PORT}", f"203.0.113.11:{int.from_bytes(os.urandom(2), 'big') | 1024}"]
-        peer = trust.PeerRecord(chain=alice.chain, record=alice.record(
-            self.liar.leases[alice.key.public], endpoints=ways, sequence=alice.sequence + self.nudges))
-        self.nudges += 1
-        self.liar.tell(self.key("mallory"), members=[pb.Member(peer=peer, online=True)])
-
-    @contextmanager
-    def kept_from_mallory(self, to="bob"):
-        """What alice says meanwhile is heard by `to`; mallory, which knocks at alice's door, gets
-        nothing of it: no plaintext anywhere in its machine, no answer, and no datagrams but calls
-        that seek a session."""
-        marker = os.urandom(16).hex().encode()
-        speaker = inside(self["alice"], lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        heard, wrong, ended = Tap(self[to]), Tap(self.mallory), threading.Event()
-
-        def speak():
-            while not ended.wait(0.02):
-                speaker.sendto(marker, (self.ip(to), 9100))
-
-        thread = threading.Thread(target=speak)
-        thread.start()
-        try:
-            yield wrong
-            self.mallory_knocks()
-            eventually(lambda: wrong.datagrams(PORT, "out"), "mallory knocks", 8)
-            time.sleep(0.2)
-            eventually(lambda: heard.has(marker), f"{to} hears what alice says")
-        finally:
-            ended.set()
-            thread.join()
-            for one in (heard, wrong, speaker):
-                one.close()
-        assert not wrong.has(marker), "mallory reads along"
-        for payload in wrong.datagrams(PORT, "in"):
-            assert payload[0] == INITIATION and len(payload) == INITIATION_LEN, payload.hex()
+from coord import NETWORK, SERVER_IP  # noqa: E402
+from hostile_coord import Liar, Tap, pb, trust  # noqa: E402
+from hostile_world import MALLORY_IP, SAY, World, signed, with_membership  # noqa: E402
+from net import PORT, Net, eventually  # noqa: E402
+from trusting import ADMIN, RELAY, Member, Network, endpoint, prefix  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -173,20 +49,6 @@ def test_honest(world):
 
 
 # ---- Keys ----
-
-
-def signed(by, as_key, purpose, body):
-    """A signature of `by` that is said to be another's."""
-    one = by.sign(purpose, body)
-    one.signer = as_key
-    return one
-
-
-def with_membership(chain, signed_membership):
-    other = trust.Chain()
-    other.CopyFrom(chain)
-    other.membership.CopyFrom(signed_membership)
-    return other
 
 
 def test_a_key_that_the_server_swaps(world):
@@ -372,11 +234,11 @@ def test_an_address_that_the_server_gives_to_another(world):
     states = {"bob": "blocked: key changed",
               "dave": "blocked: its address is another member's",
               "alice": "blocked: it claims this machine's own name or address"}
-    for whose, state in states.items():
-        true = world.network.member("eve", mallory)
-        lie = trust.PeerRecord(chain=true.chain, record=true.record(
-            world.liar.leases[world.key(whose)], endpoints=[f"{MALLORY_IP}:{PORT}"]))
-        with world.kept_from_mallory(), world.refuses("alice"):
+    with world.kept_from_mallory(), world.refuses("alice"):
+        for whose, state in states.items():
+            true = world.network.member("eve", mallory)
+            lie = trust.PeerRecord(chain=true.chain, record=true.record(
+                world.liar.leases[world.key(whose)], endpoints=[f"{MALLORY_IP}:{PORT}"]))
             world.liar.tell(world.key("alice"), members=[pb.Member(peer=lie, online=True)])
             blocked_is_shown(world, key, state, "eve")
     world.liar.tell(world.key("alice"), removed=[key])
@@ -503,7 +365,8 @@ def test_more_signals_than_anybody_means(world):
 
 
 def test_everybody_is_taken_away(world):
-    """Who talks goes on talking, whatever the server lists; who does not is forgotten, and pins are not."""
+    """Who talks goes on talking, whatever the server lists; who does not is forgotten, and pins are
+    not. Who is said to be away is reached."""
     world.reaches("alice", world.ip("bob"))
     session = world.peers("alice")[world.key("bob")]["last_handshake"]
     stranger = world.a_stranger("erin")
@@ -512,6 +375,10 @@ def test_everybody_is_taken_away(world):
         eventually(lambda: stranger not in world.peers("alice"), "erin is forgotten")
         world.liar.tell(world.key("alice"), removed=[world.key("alice"), world.key("bob")])
         assert world["alice"].pings(world.ip("bob"), count=5, interval=0.1) == 5
+        gone = [world.liar.member(world.key(n), online=False) for n in ("bob", "carol")]
+        world.liar.tell(world.key("alice"), members=gone)
+        world.sees("alice", "carol", online=False)
+        world.reaches("alice", "carol.veld")
     assert world.peers("alice")[world.key("bob")]["last_handshake"] == session
     assert "bob" in world["alice"].veld("trust", "list").stdout
 
@@ -532,6 +399,38 @@ def test_another_server_in_between(world):
         between.close()
         liar.resume()
     eventually(lambda: world["alice"].status()["coord"]["state"] == "connected", "it is back", 20)
+
+
+@pytest.mark.parametrize("event", [b"\xff" * 100, b"\x22\x00" * 500_000, b"\x22\x7f"],
+                         ids=["noise", "half a million empty members", "cut off"])
+def test_what_is_no_event(world, event):
+    with world.refuses("alice", malformed=1):
+        world.liar.pour(world.key("alice"), [event])
+        eventually(lambda: "no event of a watch" in (world["alice"].status()["coord"]["last_error"]
+                                                     or ""), "the watch is ended")
+    assert world["alice"].pings(world.ip("bob")) == 1
+    world.restart("alice")
+
+
+def test_the_cache_is_believed_no_more_than_the_server(world):
+    """Whoever can write what alice knew in her last run adds nobody, and changes nobody."""
+    alice, spy = world["alice"], Network(NETWORK).member("spy")
+    before = set(world.peers("alice"))
+    alice.veld("down")
+    cache = alice.inside(f"var/lib/veld/networks/{NETWORK}/members")
+    raw = cache.read_bytes()
+    event = pb.WatchEvent.FromString(raw[4:4 + int.from_bytes(raw[:4], "big")])
+    assert len(event.members) == len(before)
+    event.members.add(peer=trust.PeerRecord(chain=spy.chain, record=spy.record(b"\x0a\x64\x01\x01")))
+    event.members[0].peer.record.signature = bytes(64)
+    spoilt = event.SerializeToString()
+    cache.write_bytes(len(spoilt).to_bytes(4, "big") + spoilt)
+    alice.veld("up", "--network", NETWORK)
+    eventually(lambda: alice.status()["coord"]["refused"]["forged"] == 2, "both are refused")
+    world.connected("alice")
+    eventually(lambda: set(world.peers("alice")) == before, "the server told of all again")
+    assert not any("nobody signed who may" in line for line in alice.status()["health"]), \
+        "it is not the server's fault"
 
 
 def test_what_the_server_says_is_no_terminals_business(world):
@@ -600,19 +499,6 @@ def test_routes_that_nobody_meant(world):
     wrong.close()
     for target in targets[:-1]:
         assert not wrong.has(f"{marker} {target};".encode()), target
-
-
-SAY = """
-import socket, sys, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(20):
-    for target in sys.argv[2:]:
-        try:
-            s.sendto(f"{sys.argv[1]} {target};".encode(), (target, 9100))
-        except OSError:
-            pass  # no way there
-    time.sleep(0.05)
-"""
 
 
 # ---- Revocations ----
