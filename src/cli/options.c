@@ -287,8 +287,9 @@ static int parse_command(struct veld_cli *cli, const char **socket, int argc, ch
     }
     if (cli->n_args < c->min_args)
         return usage(c, "%s needs %s", full_name(c).text, c->arguments);
-    if (cli->n_args > c->max_args)
-        return usage(c, "%s: too many arguments", cli->args[c->max_args]);
+    if (cli->n_args > c->max_args) /* none is shown: one may be a secret */
+        return usage(c, "%s takes no more than %d argument%s, and %d were given",
+                     full_name(c).text, c->max_args, c->max_args == 1 ? "" : "s", cli->n_args);
     return RUN;
 }
 

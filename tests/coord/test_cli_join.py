@@ -156,16 +156,32 @@ def test_one_of_many_wins(first, machine):
         p.stdout.close()
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda t: t[:-1], lambda t: t[:60], lambda t: "x" + t, lambda t: t + "A",
-    lambda t: t.replace("veld1", "veld2"), lambda t: "",
-    lambda t: t[:200] + ("B" if t[200] == "A" else "A") + t[201:]])
-def test_what_is_no_token(first, machine, spoil):
+@pytest.mark.parametrize("spoil, says", [
+    (lambda t: t[:-1], "was cut off"), (lambda t: t[:60], "60 characters"),
+    (lambda t: "x" + t, "is no join token"), (lambda t: t + "A", "changed on its way"),
+    (lambda t: t.replace("veld1", "veld2"), "is no join token"),
+    (lambda t: "", "standard input was empty"), (lambda t: " \n", "standard input was empty"),
+    (lambda t: t[:200] + ("B" if t[200] == "A" else "A") + t[201:], "changed on its way")])
+def test_what_is_no_token(first, machine, spoil, says):
     second = machine("second")
     text = token(first)
     assert spoil(text) != text
-    assert "is no join token" in second.fails("join", "-", "--no-up", stdin=spoil(text))
+    assert says in second.fails("join", "-", "--no-up", stdin=spoil(text))
     assert not second.state.exists()
+
+
+def test_a_token_may_be_folded(first, machine):
+    second, text = machine("second"), token(first)
+    folded = "\n".join(text[i:i + 60] for i in range(0, len(text), 60))
+    second.veld("join", "-", "--no-up", stdin=folded + "\n")
+    assert second.is_member()
+
+
+def test_no_argument_is_shown_where_there_are_too_many(first, machine):
+    second, text = machine("second"), token(first)
+    done = second.run("join", text, text, "--no-up")
+    assert done.returncode == 2 and "no more than 1 argument" in done.stderr
+    assert text not in done.stdout + done.stderr
 
 
 def test_expired(first, machine):

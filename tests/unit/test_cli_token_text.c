@@ -50,17 +50,15 @@ Test(cli_token_text, of_a_file)
 {
     char path[128];
     strcpy(path, in_state_dir("token"));
-    write_text("token", "\n \tveld1secret \r\n\n", 0600);
+    write_text("token", "\n \tveld1\r\nsec\n ret \r\n\n", 0600);
     cr_assert_eq(veld_token_text_take(&token, NULL, path, &diag), 0, "%s", diag.text);
     cr_assert_str_eq(token->text, "veld1secret");
     veld_token_text_free(token);
     token = NULL;
     write_text("token", "", 0600);
-    cr_assert_eq(veld_token_text_take(&token, NULL, path, &diag), 0);
-    cr_assert_str_eq(token->text, "");
+    cr_assert_eq(veld_token_text_take(&token, NULL, path, &diag), VELD_E_FORMAT);
+    cr_assert_not_null(strstr(diag.text, "is empty"), "%s", diag.text);
     unlink(path);
-    veld_token_text_free(token);
-    token = NULL;
     cr_assert_eq(veld_token_text_take(&token, NULL, path, &diag), VELD_E_NOENT);
     cr_assert_not_null(strstr(diag.text, path), "%s", diag.text);
     cr_assert_eq(veld_token_text_take(&token, NULL, state_dir, &diag), VELD_E_IO);
@@ -94,6 +92,8 @@ Test(cli_token_text, of_standard_input)
     cr_assert_str_eq(dash, "-");
     veld_token_text_free(token);
     token = NULL;
+    cr_assert_eq(veld_token_text_take(&token, dash, NULL, &diag), VELD_E_FORMAT);
+    cr_assert_not_null(strstr(diag.text, "standard input was empty"), "%s", diag.text);
     close(STDIN_FILENO);
     cr_assert_eq(veld_token_text_take(&token, dash, NULL, &diag), VELD_E_IO);
 }

@@ -40,6 +40,20 @@ struct joining {
 
 /* ---- The token ---- */
 
+/* Without a word of it. */
+static int fail_token(const char *text, int rc, struct veld_diag *diag)
+{
+    if (strncmp(text, "veld1", 5) == 0)
+        return veld_fail(diag, rc,
+                         "this join token was cut off, or changed on its way: %zu characters "
+                         "of it came (%s); copy the whole of what veld token create printed",
+                         strlen(text), veld_strerror(rc));
+    return veld_fail(diag, rc,
+                     "this is no join token (%s); it is one word that begins with veld1, as "
+                     "veld token create prints it",
+                     veld_strerror(rc));
+}
+
 static int read_token(struct joining *j, struct veld_diag *diag)
 {
     const struct veld_cli *cli = j->cli;
@@ -53,10 +67,7 @@ static int read_token(struct joining *j, struct veld_diag *diag)
         return veld_fail(diag, VELD_E_NOMEM, "no guarded memory for the token");
     rc = veld_token_read(j->text->text, j->token);
     if (rc < 0)
-        return veld_fail(diag, rc,
-                         "this is no join token, or not all of one (%s); it is one word that "
-                         "begins with veld1, as veld token create prints it",
-                         veld_strerror(rc));
+        return fail_token(j->text->text, rc, diag);
     uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
     if (j->token->expires_s > 0 && j->token->expires_s < now_s)
         return veld_fail(diag, VELD_E_RANGE,

@@ -51,19 +51,33 @@ static int take_argument(char *argument, struct veld_token_text *t, struct veld_
     return fits ? 0 : veld_fail(diag, VELD_E_FORMAT, "it is too long for a join token");
 }
 
-static void trim(char *text)
+/* Mail and terminals fold lines: a token has no white space of its own. */
+static void drop_space(char *text)
 {
-    size_t len = strlen(text);
-    while (len > 0 && isspace((unsigned char)text[len - 1]))
-        text[--len] = '\0';
-    size_t start = strspn(text, " \t\r\n");
-    memmove(text, text + start, len - start + 1);
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        if (!isspace((unsigned char)*from))
+            *to++ = *from;
+    }
+    veld_wipe(to, strlen(to));
+}
+
+static int fail_empty(const char *argument, const char *file, struct veld_diag *diag)
+{
+    if (file)
+        return veld_fail(diag, VELD_E_FORMAT, "the token file %s is empty", file);
+    return veld_fail(diag, VELD_E_FORMAT,
+                     argument[0] == '-' ? "standard input was empty, where a join token was to "
+                                          "be"
+                                        : "the join token is empty; it is one word that begins "
+                                          "with veld1");
 }
 
 int veld_token_text_take(struct veld_token_text **out, char *argument, const char *file,
                          struct veld_diag *diag)
 {
     struct veld_token_text *t = veld_secure_alloc(sizeof *t);
+    const char *from = argument && strcmp(argument, "-") == 0 ? "-" : "";
     int rc;
     if (!t) {
         if (argument)
@@ -72,15 +86,18 @@ int veld_token_text_take(struct veld_token_text **out, char *argument, const cha
     }
     if (file)
         rc = read_file(file, t, diag);
-    else if (strcmp(argument, "-") == 0)
+    else if (from[0])
         rc = read_fd(STDIN_FILENO, "standard input", t, diag);
     else
         rc = take_argument(argument, t, diag);
+    if (rc == 0) {
+        drop_space(t->text);
+        rc = t->text[0] ? 0 : fail_empty(from, file, diag);
+    }
     if (rc < 0) {
         veld_token_text_free(t);
         return rc;
     }
-    trim(t->text);
     *out = t;
     return 0;
 }

@@ -17,7 +17,7 @@ struct veld_token_text {
 
 /*
  * `argument` is the command line's own memory: "-" is standard input; NULL: none.
- * `file` NULL: none; one of the two must be given. White space around it is cut.
+ * `file` NULL: none; one of the two must be given. White space is dropped: lines may be folded.
  * VELD_E_FORMAT, VELD_E_NOENT, VELD_E_PERM, VELD_E_IO.
  */
 VELD_MUST_USE int veld_token_text_take(struct veld_token_text **out, char *argument,
