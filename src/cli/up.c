@@ -223,19 +223,42 @@ int veld_up_check_rights(struct veld_diag *diag)
                      "making a network interface needs root or CAP_NET_ADMIN; run with sudo");
 }
 
+int veld_up_check_engine(const char *engine, struct veld_diag *diag)
+{
+    if (!engine || strcmp(engine, "auto") == 0 || strcmp(engine, "io_uring") == 0 ||
+        strcmp(engine, "poll") == 0)
+        return 0;
+    return veld_fail(diag, VELD_E_FORMAT,
+                     "--engine: \"%.40s\" is no way to carry packets; use auto, io_uring or "
+                     "poll",
+                     engine);
+}
+
 #ifdef VELD_HAVE_COORD
+static struct veld_up_network of_network(const struct veld_cli *cli, const struct veld_up *up)
+{
+    return (struct veld_up_network){.up = *up,
+                                    .name = cli->option[OPTION_NAME],
+                                    .fingerprint = cli->option[OPTION_FINGERPRINT],
+                                    .wish = {.routes = cli->option[OPTION_ROUTES],
+                                             .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
+                                             .listen = cli->option[OPTION_LISTEN],
+                                             .interface = cli->option[OPTION_INTERFACE],
+                                             .mtu = cli->option[OPTION_MTU]}};
+}
+
 static int up_network(const struct veld_cli *cli, const struct veld_up *up)
 {
-    const struct veld_up_network r = {
-        .up = *up,
-        .name = cli->option[OPTION_NAME],
-        .fingerprint = cli->option[OPTION_FINGERPRINT],
-        .wish = {.routes = cli->option[OPTION_ROUTES],
-                 .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
-                 .listen = cli->option[OPTION_LISTEN],
-                 .interface = cli->option[OPTION_INTERFACE],
-                 .mtu = cli->option[OPTION_MTU]}};
+    const struct veld_up_network r = of_network(cli, up);
     return veld_up_network(&r);
+}
+
+static int check_forms(const struct veld_cli *cli, const struct veld_up *up,
+                       struct veld_diag *diag)
+{
+    const struct veld_up_network r = of_network(cli, up);
+    int rc = veld_up_check_engine(up->engine, diag);
+    return rc < 0 ? rc : veld_up_network_check(&r, diag);
 }
 
 /* By a network, where one was named, or there is no config file. */
@@ -243,9 +266,9 @@ static int start(const struct veld_cli *cli, struct veld_up *up)
 {
     struct veld_diag diag;
     char config[PATH_MAX];
-    bool of_network = false;
+    bool needs_network = false;
     for (int i = OPTION_NAME; i <= OPTION_FINGERPRINT; i++)
-        of_network = of_network || cli->option[i];
+        needs_network = needs_network || cli->option[i];
     if (up->network && up->config)
         return veld_cli_fail("pass --config or --network, not both: what a network needs is "
                              "kept by veld up and veld set"),
@@ -253,7 +276,7 @@ static int start(const struct veld_cli *cli, struct veld_up *up)
     if (up->network)
         return up_network(cli, up);
     int rc = veld_path_config(up->config, config, &diag);
-    if (rc == 0 && of_network)
+    if (rc == 0 && needs_network)
         return veld_cli_fail("the options of a network need --network NAME (there is a config "
                              "file, %s)",
                              config),
@@ -261,6 +284,13 @@ static int start(const struct veld_cli *cli, struct veld_up *up)
     return rc == VELD_E_NOENT ? up_network(cli, up) : veld_up_start(up);
 }
 #else
+static int check_forms(const struct veld_cli *cli, const struct veld_up *up,
+                       struct veld_diag *diag)
+{
+    (void)cli;
+    return veld_up_check_engine(up->engine, diag);
+}
+
 static int start(const struct veld_cli *cli, struct veld_up *up)
 {
     struct veld_diag diag;
@@ -283,6 +313,8 @@ static int up(const struct veld_cli *cli)
                              .config = cli->option[OPTION_CONFIG],
                              .network = cli->option[OPTION_NETWORK],
                              .engine = cli->option[OPTION_ENGINE]};
+    if (check_forms(cli, &wanted, &diag) < 0)
+        return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = veld_client_call(cli->socket, "/v1/status", NULL, &status, &diag);
     if (rc == VELD_E_NOENT)
         return start(cli, &wanted);

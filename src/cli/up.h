@@ -19,6 +19,8 @@ struct veld_up {
 /* Start veld-daemon and wait until it is up; what it did is said. Returns an exit status. */
 int veld_up_start(const struct veld_up *up);
 
+/* "auto", "io_uring", "poll"; NULL: not given. VELD_E_FORMAT. */
+VELD_MUST_USE int veld_up_check_engine(const char *engine, struct veld_diag *diag);
 /* May a daemon started from here make interfaces? 0, or VELD_E_PERM with what to do. */
 VELD_MUST_USE int veld_up_check_rights(struct veld_diag *diag);
 

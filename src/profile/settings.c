@@ -26,6 +26,11 @@ static int read_route(const char *text, struct veld_prefix *out, struct veld_dia
                          "\"%.60s\" is not a network; write it as in 192.168.1.0/24 or "
                          "fd01::/64, and several with commas between",
                          text);
+    if (!strchr(text, '/')) /* one address, or a network? */
+        return veld_fail(diag, VELD_E_FORMAT,
+                         "%.60s has no prefix length; write %.60s/%d for the network around it "
+                         "(its other bits 0), or %.60s/%d for this one address",
+                         text, text, out->ip.family == 4 ? 24 : 64, text, out->len);
     struct veld_prefix masked = *out;
     veld_prefix_mask(&masked);
     if (out->len < VELD_ROUTE_LENGTH_MIN)

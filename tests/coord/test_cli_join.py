@@ -57,6 +57,10 @@ def test_limits(first):
     assert made.uses == 0 and made.expires == 0
 
 
+def test_a_bad_form_of_the_server(first):
+    assert "is not HOST or HOST:PORT" in first.fails("token", "create", "--coord", "a b", code=2)
+
+
 def lose_server(m):
     """What it knows of the server leads nowhere."""
     path = m.file("coord.json")

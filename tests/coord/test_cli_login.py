@@ -37,7 +37,9 @@ def test_another_fingerprint_is_refused_and_nothing_is_kept(shared, machine):
     m = machine("a")
     line = m.fails("login", "--coord", shared.address, "--fingerprint", OTHER)
     assert shared.fingerprint in line and OTHER in line
-    assert "is no fingerprint" in m.fails("login", "--coord", shared.address, "--fingerprint", "x")
+    assert "is no fingerprint" in m.fails("login", "--coord", shared.address, "--fingerprint", "x",
+                                            code=2)
+    assert "is no address of a server" in m.fails("login", "--coord", "a b", code=2)
     assert not (m.state / "coord.json").exists()
 
 

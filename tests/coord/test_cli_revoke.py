@@ -1,5 +1,6 @@
 """veld revoke, owner, leave and trust: who is put out, and what becomes of the keys."""
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -305,7 +306,19 @@ def test_set_tells_the_daemon(first):
     api.replies["/v1/network/reload"] = (200, {})
     assert "in effect now" in first.veld("set", "--accept-routes", "no").stdout
     assert "accept-routes no" in first.veld("set").stdout
-    assert "--accept-routes: " in first.fails("set", "--accept-routes", "perhaps")
+    assert "--accept-routes: " in first.fails("set", "--accept-routes", "perhaps", code=2)
+    assert "no prefix length" in first.fails("set", "--routes", "192.168.7.0", code=2)
+
+
+def test_another_interface_is_not_taken(first):
+    """One that is there and that Veld did not make, in a network namespace where it is."""
+    there = ["unshare", "-rn", "sh", "-c", 'ip link add eth7 type veth peer name eth8 && exec "$@"', "-"]
+    done = subprocess.run([*there, *first.argv("set", "--interface", "eth7")], env=first.env(),
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "eth7 is another interface" in done.stderr
+    done = subprocess.run([*there, *first.argv("set", "--interface", "eth9")], env=first.env(),
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_same_fingerprint_everywhere(first):

@@ -121,9 +121,24 @@ def test_what_up_was_told_is_kept(server, machine, mynet):
     said = m.veld("set").stdout
     assert re.search(r"accept-routes +no\n", said) and re.search(r"listen +\[::\]:5000\n", said)
     assert re.search(r"interface +v7\n", said) and re.search(r"mtu +1300\n", said)
-    assert "--mtu: " in m.fails("up", "--network", mynet, "--mtu", "5", root=True)
+    assert "--mtu: " in m.fails("up", "--network", mynet, "--mtu", "5", root=True,
+                                    code=2)
     assert f"this machine is first in network {mynet}" in m.fails(
         "up", "--network", mynet, "--name", "other", root=True)
+
+
+@pytest.mark.parametrize("option, value", [
+    ("--engine", "foo"), ("--fingerprint", "SHA256:x"), ("--fingerprint", "-".join(["000g"] * 8)),
+    ("--mtu", "5"), ("--listen", "here"), ("--name", "a_b"), ("--interface", "lo"),
+    ("--routes", "10.0.0.0"), ("--accept-routes", "perhaps")])
+def test_a_bad_form_is_noticed_before_anything_is_made(server, machine, mynet, option, value):
+    m = machine("first")
+    m.login(server)
+    line = m.fails("up", "--network", mynet, option, value, root=True, code=2)
+    assert value in line
+    assert not (m.state / "networks").exists() and not m.daemon_args()
+    if option != "--fingerprint":
+        assert value in m.fails("join", "veld1x", option, value, code=2)
 
 
 def test_it_goes_on_where_it_was_stopped(server, machine):

@@ -227,6 +227,11 @@ static int approve(const struct veld_cli *cli)
         veld_cli_fail("--refuse grants nothing: leave out --routes and --admin");
         return VELD_CLI_USAGE;
     }
+    struct veld_prefix routes[VELD_MEMBER_ROUTES_MAX];
+    size_t n;
+    if (cli->option[OPTION_ROUTES] &&
+        veld_routes_parse(cli->option[OPTION_ROUTES], routes, &n, &diag) < 0)
+        return veld_cli_fail("--routes: %s", diag.text), VELD_CLI_USAGE;
     int rc = run(&a, &diag);
     veld_requests_clear(&a.requests);
     veld_admin_close(&a.admin);

@@ -173,15 +173,34 @@ static int check_member(struct joining *j, struct veld_diag *diag)
     return 0;
 }
 
+static struct veld_wish wish_of(const struct veld_cli *cli)
+{
+    return (struct veld_wish){.routes = cli->option[OPTION_ROUTES],
+                              .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
+                              .listen = cli->option[OPTION_LISTEN],
+                              .interface = cli->option[OPTION_INTERFACE],
+                              .mtu = cli->option[OPTION_MTU]};
+}
+
+static int check_forms(const struct veld_cli *cli, struct veld_diag *diag)
+{
+    char name[VELD_LABEL_MAX + 1];
+    const struct veld_wish wish = wish_of(cli);
+    if ((cli->n_args > 0) == (cli->option[OPTION_TOKEN_FILE] != NULL))
+        return veld_fail(diag, VELD_E_FORMAT,
+                         "join needs a TOKEN, - for standard input, or --token-file FILE: one "
+                         "of them");
+    int rc = veld_up_check_engine(cli->option[OPTION_ENGINE], diag);
+    if (rc == 0 && cli->option[OPTION_NAME])
+        rc = veld_label_typed(cli->option[OPTION_NAME], "machine", name, diag);
+    return rc < 0 ? rc : veld_wish_check(&wish, diag);
+}
+
 static int choose_settings(struct joining *j, struct veld_diag *diag)
 {
     const struct veld_cli *cli = j->cli;
     struct veld_entry *e = &j->entry;
-    const struct veld_wish wish = {.routes = cli->option[OPTION_ROUTES],
-                                   .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
-                                   .listen = cli->option[OPTION_LISTEN],
-                                   .interface = cli->option[OPTION_INTERFACE],
-                                   .mtu = cli->option[OPTION_MTU]};
+    const struct veld_wish wish = wish_of(cli);
     int rc = veld_settings_load(j->machine.state_dir, e->network_name, &e->settings, diag);
     if (rc == 0)
         rc = veld_wish_apply(&wish, &e->settings, diag);
@@ -256,12 +275,10 @@ static int join(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct joining j = {.cli = cli};
-    if ((cli->n_args > 0) == (cli->option[OPTION_TOKEN_FILE] != NULL)) {
+    if (check_forms(cli, &diag) < 0) {
         if (cli->n_args > 0)
             veld_wipe(cli->args[0], strlen(cli->args[0]));
-        veld_cli_fail("join needs a TOKEN, - for standard input, or --token-file FILE: one of "
-                      "them");
-        return VELD_CLI_USAGE;
+        return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     }
     if (veld_crypto_init() < 0)
         return veld_cli_fail("libsodium does not work on this machine");

@@ -40,6 +40,14 @@ int veld_login_known(const struct veld_machine *m, const char *address,
     return rc;
 }
 
+static int fail_address(const char *text, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_FORMAT,
+                     "\"%.100s\" is no address of a server; write HOST or HOST:PORT, as in "
+                     "coord.example.org:%d or [2001:db8::1]:%d",
+                     text, VELD_COORD_PORT, VELD_COORD_PORT);
+}
+
 static int choose_address(const struct veld_machine *m, const char *option,
                           char out[VELD_COORD_TEXT_MAX], struct veld_diag *diag)
 {
@@ -47,11 +55,7 @@ static int choose_address(const struct veld_machine *m, const char *option,
     const char *wanted = option ? option : VELD_MANAGED_COORD;
     if (wanted[0]) {
         if (veld_host_port_parse(wanted, VELD_COORD_PORT, out) < 0)
-            return veld_fail(
-                diag, VELD_E_FORMAT,
-                "\"%.100s\" is no address of a server; write HOST or HOST:PORT, as "
-                "in coord.example.org:%d or [2001:db8::1]:%d",
-                wanted, VELD_COORD_PORT, VELD_COORD_PORT);
+            return fail_address(wanted, diag);
         if (!option)
             fprintf(stderr,
                     "using %s, the coord server of this build; pass another with "
@@ -130,14 +134,32 @@ struct login {
     bool again; /* known already, and the same */
 };
 
+static int fail_fingerprint(const char *text, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_FORMAT,
+                     "\"%.100s\" is no fingerprint of a certificate; it is SHA256: and 43 "
+                     "characters, as veld-coord prints it",
+                     text);
+}
+
+static int check_forms(const struct veld_cli *cli, struct veld_diag *diag)
+{
+    const char *coord = cli->option[OPTION_COORD];
+    const char *fingerprint = cli->option[OPTION_FINGERPRINT];
+    char address[VELD_COORD_TEXT_MAX];
+    uint8_t certificate[32];
+    if (coord && veld_host_port_parse(coord, VELD_COORD_PORT, address) < 0)
+        return fail_address(coord, diag);
+    if (fingerprint && veld_certificate_parse(fingerprint, certificate) < 0)
+        return fail_fingerprint(fingerprint, diag);
+    return 0;
+}
+
 static int check_fingerprint(const struct login *l, struct veld_diag *diag)
 {
     uint8_t wanted[32];
     if (veld_certificate_parse(l->fingerprint, wanted) < 0)
-        return veld_fail(diag, VELD_E_FORMAT,
-                         "\"%.100s\" is no fingerprint; it is SHA256: and 43 characters, as "
-                         "veld-coord prints it",
-                         l->fingerprint);
+        return fail_fingerprint(l->fingerprint, diag);
     if (!veld_equal(wanted, l->seen.certificate, sizeof wanted))
         return fail_mismatch(l->seen.address, l->seen.certificate, l->fingerprint, diag);
     return 0;
@@ -240,6 +262,8 @@ static int login(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct login l = {.fingerprint = cli->option[OPTION_FINGERPRINT]};
+    if (check_forms(cli, &diag) < 0)
+        return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = log_in(&l, cli, &diag);
     if (rc == 0 && geteuid() != 0 && !l.machine.named)
         printf(

@@ -83,6 +83,8 @@ static int set(const struct veld_cli *cli)
                                    .listen = cli->option[OPTION_LISTEN],
                                    .interface = cli->option[OPTION_INTERFACE],
                                    .mtu = cli->option[OPTION_MTU]};
+    if (veld_wish_check(&wish, &diag) < 0)
+        return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = veld_machine_open(&machine, cli->option[OPTION_STATE_DIR], &diag);
     if (rc == 0)
         rc = veld_machine_network(&machine, cli->option[OPTION_NETWORK], e.network_name, &diag);

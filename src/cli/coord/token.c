@@ -56,13 +56,26 @@ static int read_limits(const struct veld_cli *cli, struct veld_token *t, struct 
 }
 
 /* Where the other machine finds the server: as named, else as this one does. */
+static int fail_coord(const char *text, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_FORMAT, "--coord: \"%.100s\" is not HOST or HOST:PORT", text);
+}
+
+static int check_coord(const struct veld_cli *cli, struct veld_diag *diag)
+{
+    const char *option = cli->option[CREATE_COORD];
+    char address[VELD_COORD_TEXT_MAX];
+    return option && veld_host_port_parse(option, VELD_COORD_PORT, address) < 0
+               ? fail_coord(option, diag)
+               : 0;
+}
+
 static int choose_server(const struct veld_admin *a, const char *option, struct veld_token *t,
                          struct veld_diag *diag)
 {
     char host[VELD_HOST_PORT_STRLEN];
     if (option && veld_host_port_parse(option, VELD_COORD_PORT, t->coord) < 0)
-        return veld_fail(diag, VELD_E_FORMAT, "--coord: \"%.100s\" is not HOST or HOST:PORT",
-                         option);
+        return fail_coord(option, diag);
     if (!option)
         strcpy(t->coord, a->coord.address);
     t->has_certificate = !a->coord.ca_path;
@@ -144,7 +157,7 @@ static int create(const struct veld_cli *cli)
         return veld_cli_fail("no guarded memory for the token");
     memset(l, 0, sizeof *l);
     int status = VELD_CLI_DONE;
-    if (read_limits(cli, &l->token, &diag) < 0) {
+    if (read_limits(cli, &l->token, &diag) < 0 || check_coord(cli, &diag) < 0) {
         veld_cli_fail_diag(&diag);
         status = VELD_CLI_USAGE;
     } else if (veld_admin_open(&a, cli->option[CREATE_STATE_DIR], cli->option[CREATE_NETWORK],

@@ -205,6 +205,17 @@ static int enter(struct joining *j, struct veld_diag *diag)
     return rc;
 }
 
+int veld_up_network_check(const struct veld_up_network *r, struct veld_diag *diag)
+{
+    char name[VELD_LABEL_MAX + 1];
+    int rc = r->up.network ? veld_label_typed(r->up.network, "network", name, diag) : 0;
+    if (rc == 0 && r->name)
+        rc = veld_label_typed(r->name, "machine", name, diag);
+    if (rc == 0 && r->fingerprint)
+        rc = veld_fingerprint_check(r->fingerprint, diag);
+    return rc < 0 ? rc : veld_wish_check(&r->wish, diag);
+}
+
 int veld_up_network(const struct veld_up_network *r)
 {
     struct veld_diag diag;

@@ -16,6 +16,9 @@ struct veld_up_network {
     const char *fingerprint; /* of the network; NULL: not given */
     struct veld_wish wish;
 };
+/* The forms of all that was given, before anything is done. VELD_E_FORMAT. */
+VELD_MUST_USE int veld_up_network_check(const struct veld_up_network *r,
+                                        struct veld_diag *diag);
 /* Returns an exit status. */
 int veld_up_network(const struct veld_up_network *r);
 

@@ -1,10 +1,17 @@
 #include "cli/coord/wish.h"
 
 #include "base/bytes.h"
+#include "trust/network.h"
 
+#include <ctype.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define SPAN_MAX_S (10ull * 366 * 86400)
 
@@ -51,6 +58,47 @@ int veld_wish_apply(const struct veld_wish *w, struct veld_settings *s, struct v
         return veld_fail(diag, rc, "--%s: %.600s", option, why.text);
     *s = changed;
     return 0;
+}
+
+/* Only a TUN device can be a left-over of ours. */
+static int check_interface(const char *name, struct veld_diag *diag)
+{
+    struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+    struct ifreq request = {.ifr_data = (void *)&driver};
+    if (if_nametoindex(name) == 0)
+        return 0;
+    strcpy(request.ifr_name, name);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_tun =
+        fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0 && strcmp(driver.driver, "tun") == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_tun ? 0
+                  : veld_fail(diag, VELD_E_FORMAT,
+                              "--interface: %s is another interface of this machine; give a "
+                              "name that is free, as in veld0",
+                              name);
+}
+
+int veld_wish_check(const struct veld_wish *w, struct veld_diag *diag)
+{
+    struct veld_settings s;
+    veld_settings_default(&s);
+    int rc = veld_wish_apply(w, &s, diag);
+    return rc == 0 && w->interface ? check_interface(s.interface, diag) : rc;
+}
+
+int veld_fingerprint_check(const char *text, struct veld_diag *diag)
+{
+    bool right = strlen(text) == VELD_NETWORK_TEXT_STRLEN - 1;
+    for (size_t i = 0; right && text[i]; i++)
+        right = i % 5 == 4 ? text[i] == '-' : isxdigit((unsigned char)text[i]);
+    return right ? 0
+                 : veld_fail(diag, VELD_E_FORMAT,
+                             "--fingerprint: \"%.60s\" is not that of a network; it is eight "
+                             "groups of four hexadecimal digits with hyphens between, as veld "
+                             "showed it on the machine that made the network",
+                             text);
 }
 
 int veld_span_parse(const char *text, uint64_t *seconds)

@@ -1,7 +1,7 @@
 /*
  * Options that several commands take, as values: settings of a network, names, spans of time.
  *
- * Pure; any thread.
+ * Pure, but for the look at the machine's interfaces; any thread.
  */
 #ifndef VELD_CLI_COORD_WISH_H
 #define VELD_CLI_COORD_WISH_H
@@ -17,6 +17,13 @@ bool veld_wish_is_empty(const struct veld_wish *w);
 /* Change `s` as wished; unchanged on failure. VELD_E_FORMAT, with "--OPTION: " and what would be right. */
 VELD_MUST_USE int veld_wish_apply(const struct veld_wish *w, struct veld_settings *s,
                                   struct veld_diag *diag);
+/*
+ * Whether all of it could be granted, before anything is done: VELD_E_FORMAT as above, also for
+ * an interface that there is and that is no TUN device.
+ */
+VELD_MUST_USE int veld_wish_check(const struct veld_wish *w, struct veld_diag *diag);
+/* "--fingerprint" of a network: eight groups of four hexadecimal digits, in any case. VELD_E_FORMAT. */
+VELD_MUST_USE int veld_fingerprint_check(const char *text, struct veld_diag *diag);
 
 /* "24h", "7d", "30m", "90s", "never" (0). VELD_E_FORMAT. At most ten years. */
 VELD_MUST_USE int veld_span_parse(const char *text, uint64_t *seconds);
