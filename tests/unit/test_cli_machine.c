@@ -67,17 +67,19 @@ Test(cli_machine, one_that_cannot_be_written_says_sudo)
 Test(cli_machine, the_only_network_is_meant)
 {
     cr_assert_eq(veld_machine_open(&machine, state_dir, &diag), 0);
-    cr_assert_eq(veld_machine_network(&machine, NULL, name, &diag), VELD_E_NOENT);
+    cr_assert_eq(veld_machine_network(&machine, NULL, NULL, name, &diag), VELD_E_NOENT);
     cr_assert_not_null(strstr(diag.text, "veld up --network NAME"), "%s", diag.text);
     know("mynet");
-    cr_assert_eq(veld_machine_network(&machine, NULL, name, &diag), 0);
+    cr_assert_eq(veld_machine_network(&machine, NULL, NULL, name, &diag), 0);
     cr_assert_str_eq(name, "mynet");
+    cr_assert_str_eq(veld_machine_option(&machine, "mynet"), "");
     know("another");
-    cr_assert_eq(veld_machine_network(&machine, NULL, name, &diag), VELD_E_STATE);
+    cr_assert_str_eq(veld_machine_option(&machine, "mynet"), " --network mynet");
+    cr_assert_eq(veld_machine_network(&machine, NULL, NULL, name, &diag), VELD_E_STATE);
     cr_assert_not_null(strstr(diag.text, "another, mynet"), "%s", diag.text);
-    cr_assert_eq(veld_machine_network(&machine, "MyNet", name, &diag), 0);
+    cr_assert_eq(veld_machine_network(&machine, "MyNet", NULL, name, &diag), 0);
     cr_assert_str_eq(name, "mynet");
-    cr_assert_eq(veld_machine_network(&machine, "../mynet", name, &diag), VELD_E_FORMAT);
+    cr_assert_eq(veld_machine_network(&machine, "../mynet", NULL, name, &diag), VELD_E_FORMAT);
     cr_assert_str_eq(name, "");
 }
 

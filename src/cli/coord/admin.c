@@ -62,13 +62,13 @@ static int find_right(struct veld_admin *a, struct veld_diag *diag)
 }
 
 int veld_admin_open(struct veld_admin *a, const char *state_dir, const char *network,
-                    struct veld_diag *diag)
+                    const char *socket, struct veld_diag *diag)
 {
     char name[VELD_LABEL_MAX + 1];
     *a = (struct veld_admin){0};
     int rc = veld_machine_open(&a->machine, state_dir, diag);
     if (rc == 0)
-        rc = veld_machine_network(&a->machine, network, name, diag);
+        rc = veld_machine_network(&a->machine, network, socket, name, diag);
     if (rc == 0)
         rc = veld_profile_network_load(a->machine.state_dir, name, &a->network, diag);
     if (rc == 0)

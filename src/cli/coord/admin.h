@@ -27,11 +27,13 @@ struct veld_admin {
 };
 
 /*
- * `state_dir` and `network` are options (NULL: not given). VELD_E_PERM with
+ * `state_dir` and `network` are options (NULL: not given), `socket` is the daemon's, as of
+ * veld_machine_network. VELD_E_PERM with
  * who can, when this machine may not; others as of profile.h.
  */
 VELD_MUST_USE int veld_admin_open(struct veld_admin *a, const char *state_dir,
-                                  const char *network, struct veld_diag *diag);
+                                  const char *network, const char *socket,
+                                  struct veld_diag *diag);
 /* Connect to the network's server, and learn the revocations it has. */
 VELD_MUST_USE int veld_admin_connect(struct veld_admin *a, struct veld_diag *diag);
 /* Ask for the members, each verified. Connected. */

@@ -74,7 +74,8 @@ static int print_waiting(const struct approving *a, struct veld_diag *diag)
         veld_table_print(t, stdout, veld_wants_colour(stdout));
     veld_table_free(t);
     if (rc == 0 && a->requests.n > 0)
-        puts("let one in with: veld approve CODE");
+        printf("let one in with: veld approve CODE%s\n",
+               veld_machine_option(&a->admin.machine, a->admin.network.name));
     return rc < 0 ? veld_fail(diag, rc, "out of memory") : 0;
 }
 
@@ -196,7 +197,7 @@ static int run(struct approving *a, struct veld_diag *diag)
     const struct veld_cli *cli = a->cli;
     const struct veld_waiting_request *w = NULL;
     int rc = veld_admin_open(&a->admin, cli->option[OPTION_STATE_DIR],
-                             cli->option[OPTION_NETWORK], diag);
+                             cli->option[OPTION_NETWORK], cli->socket, diag);
     if (rc == 0)
         rc = veld_admin_connect(&a->admin, diag);
     if (rc == 0)

@@ -234,7 +234,8 @@ static void tell_joined(const struct joining *j)
     if (e->settings.n_routes > 0 || j->token->n_routes == 0)
         return;
     char *allowed = veld_routes_format(j->token->routes, j->token->n_routes, ",");
-    printf("it may offer routes; to do so: veld set --routes %s\n", allowed ? allowed : "...");
+    printf("it may offer routes; to do so: veld set --routes %s%s\n", allowed ? allowed : "...",
+           veld_machine_option(&j->machine, e->network.name));
     free(allowed);
 }
 

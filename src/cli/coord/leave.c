@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_YES, OPTION_STATE_DIR };
+enum { OPTION_YES, OPTION_NETWORK, OPTION_STATE_DIR };
 
 struct leaving {
     const struct veld_cli *cli;
@@ -104,8 +104,9 @@ static int run(struct leaving *l, struct veld_diag *diag)
     const struct veld_cli *cli = l->cli;
     int rc = veld_machine_open(&l->machine, cli->option[OPTION_STATE_DIR], diag);
     if (rc == 0)
-        rc = veld_machine_network(&l->machine, cli->n_args > 0 ? cli->args[0] : NULL,
-                                  l->network, diag);
+        rc = veld_machine_network(&l->machine,
+                                  cli->n_args > 0 ? cli->args[0] : cli->option[OPTION_NETWORK],
+                                  NULL, l->network, diag);
     if (rc < 0)
         return rc;
     struct veld_blob network = {0};
@@ -132,6 +133,9 @@ static int leave(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct leaving l = {.cli = cli};
+    if (cli->n_args > 0 && cli->option[OPTION_NETWORK])
+        return veld_cli_fail("name the network once: as the argument, or with --network"),
+               VELD_CLI_USAGE;
     int rc = run(&l, &diag);
     veld_machine_close(&l.machine);
     return rc < 0 ? veld_cli_fail_diag(&diag) : VELD_CLI_DONE;
@@ -145,6 +149,7 @@ const struct veld_cli_command veld_cmd_leave = {
         "Stops the daemon if it is in this network, gives up name and address, and removes\n"
         "what is kept of the network, the owner's key too. Asks before.\n",
     .options = {{"yes", 'y', NULL, "do not ask"},
+                {"network", '\0', "NAME", "the same as NETWORK"},
                 {"state-dir", '\0', "DIR", "where networks are kept"}},
     .max_args = 1,
     .run = leave,

@@ -2,6 +2,7 @@
 
 #include "base/paths.h"
 #include "base/state_dir.h"
+#include "cli/coord/reload.h"
 #include "crypto/primitives.h"
 
 #include <ctype.h>
@@ -93,7 +94,41 @@ static void join_names(char *const *names, size_t n, char *out, size_t size)
     }
 }
 
-int veld_machine_network(const struct veld_machine *m, const char *option,
+const char *veld_machine_option(const struct veld_machine *m, const char *network)
+{
+    static char option[VELD_LABEL_MAX + 16];
+    char **names;
+    size_t n;
+    struct veld_diag ignored;
+    option[0] = '\0';
+    if (veld_profile_networks(m->state_dir, &names, &n, &ignored) < 0)
+        return option;
+    if (n > 1)
+        snprintf(option, sizeof option, " --network %s", network);
+    veld_names_free(names, n);
+    return option;
+}
+
+/* The one of them that is up. */
+static bool find_running(const char *socket, char *const *names, size_t n,
+                         char out[VELD_LABEL_MAX + 1])
+{
+    json_t *status;
+    struct veld_diag ignored;
+    bool found = false;
+    if (!socket || veld_client_call(socket, "/v1/status", NULL, &status, &ignored) < 0)
+        return false;
+    const char *runs = veld_status_network(status);
+    for (size_t i = 0; runs && i < n && !found; i++) {
+        found = strcmp(names[i], runs) == 0;
+        if (found)
+            strcpy(out, names[i]);
+    }
+    json_decref(status);
+    return found;
+}
+
+int veld_machine_network(const struct veld_machine *m, const char *option, const char *socket,
                          char out[VELD_LABEL_MAX + 1], struct veld_diag *diag)
 {
     char **names, list[256];
@@ -110,7 +145,7 @@ int veld_machine_network(const struct veld_machine *m, const char *option,
                        "no network is known on this machine (%s)%s; make or join one with: "
                        "veld up --network NAME",
                        m->state_dir, veld_machine_hint(m));
-    } else {
+    } else if (!find_running(socket, names, n, out)) {
         join_names(names, n, list, sizeof list);
         rc = veld_fail(diag, VELD_E_STATE, "which network? Pass --network with one of: %s",
                        list);

@@ -30,14 +30,18 @@ void veld_machine_close(struct veld_machine *m);
 VELD_MUST_USE int veld_machine_identity(struct veld_machine *m, struct veld_diag *diag);
 
 /*
- * The network that is meant: `option`, in lower case, or the only one known here.
+ * The network that is meant: `option`, in lower case, or the only one known here, or of several
+ * the one whose daemon answers at `socket` (NULL: it is not asked).
  * VELD_E_FORMAT, VELD_E_NOENT (none is known), VELD_E_STATE (several are: they are named).
  */
 VELD_MUST_USE int veld_machine_network(const struct veld_machine *m, const char *option,
-                                       char out[VELD_LABEL_MAX + 1], struct veld_diag *diag);
+                                       const char *socket, char out[VELD_LABEL_MAX + 1],
+                                       struct veld_diag *diag);
 /* A name as typed for a network or a machine: lower case; VELD_E_FORMAT. `what` is "network". */
 VELD_MUST_USE int veld_label_typed(const char *text, const char *what,
                                    char out[VELD_LABEL_MAX + 1], struct veld_diag *diag);
+/* " --network NAME" where a command needs it, since several networks are known; else "". Static. */
+const char *veld_machine_option(const struct veld_machine *m, const char *network);
 /* "sudo " where a command for this state directory needs it, else "". Static. */
 const char *veld_machine_sudo(const struct veld_machine *m);
 /*

@@ -94,8 +94,8 @@ static int revoke(const struct veld_cli *cli)
     struct veld_diag diag;
     struct veld_admin a;
     struct veld_members members = {0};
-    int rc =
-        veld_admin_open(&a, cli->option[OPTION_STATE_DIR], cli->option[OPTION_NETWORK], &diag);
+    int rc = veld_admin_open(&a, cli->option[OPTION_STATE_DIR], cli->option[OPTION_NETWORK],
+                             cli->socket, &diag);
     if (rc == 0)
         rc = veld_admin_connect(&a, &diag);
     if (rc == 0)

@@ -87,7 +87,8 @@ static int set(const struct veld_cli *cli)
         return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = veld_machine_open(&machine, cli->option[OPTION_STATE_DIR], &diag);
     if (rc == 0)
-        rc = veld_machine_network(&machine, cli->option[OPTION_NETWORK], e.network_name, &diag);
+        rc = veld_machine_network(&machine, cli->option[OPTION_NETWORK], cli->socket,
+                                  e.network_name, &diag);
     if (rc == 0)
         rc = load(&e, &diag);
     if (rc == 0 && !veld_wish_is_empty(&wish))

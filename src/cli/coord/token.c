@@ -161,7 +161,7 @@ static int create(const struct veld_cli *cli)
         veld_cli_fail_diag(&diag);
         status = VELD_CLI_USAGE;
     } else if (veld_admin_open(&a, cli->option[CREATE_STATE_DIR], cli->option[CREATE_NETWORK],
-                               &diag) < 0 ||
+                               cli->socket, &diag) < 0 ||
                make(&a, cli, &l->token, l->text, &diag) < 0) {
         status = veld_cli_fail_diag(&diag);
     }
@@ -274,7 +274,8 @@ static int list(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct veld_admin a;
-    int rc = veld_admin_open(&a, cli->option[LIST_STATE_DIR], cli->option[LIST_NETWORK], &diag);
+    int rc = veld_admin_open(&a, cli->option[LIST_STATE_DIR], cli->option[LIST_NETWORK],
+                             cli->socket, &diag);
     if (rc == 0)
         rc = print_tokens(&a, &diag);
     veld_admin_close(&a);
@@ -341,7 +342,8 @@ static int run_revoke(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct veld_admin a;
-    int rc = veld_admin_open(&a, cli->option[LIST_STATE_DIR], cli->option[LIST_NETWORK], &diag);
+    int rc = veld_admin_open(&a, cli->option[LIST_STATE_DIR], cli->option[LIST_NETWORK],
+                             cli->socket, &diag);
     if (rc == 0)
         rc = revoke_token(&a, cli, &diag);
     veld_admin_close(&a);

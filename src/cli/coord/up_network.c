@@ -20,17 +20,18 @@ void veld_up_tell_created(const struct veld_machine *m, const struct veld_networ
     if (!coord->ca_path)
         snprintf(pin, sizeof pin, " --fingerprint %s",
                  veld_certificate_format(coord->certificate, certificate));
+    const char *option = veld_machine_option(m, network->name);
     printf("network %s was made, and this machine owns it\n", network->name);
     printf("  %-13s%s\n", "fingerprint", text);
     printf("  %-13s%s/networks/%s/owner (keep a copy: veld owner export %s FILE)\n",
            "owner's key", m->state_dir, network->name, network->name);
     puts("to let the next machine in, by a token:");
-    puts("  here:   veld token create");
+    printf("  here:   veld token create%s\n", option);
     puts("  there:  sudo veld join TOKEN");
     puts("or without one:");
     printf("  there:  sudo veld login --coord %s%s &&\n", coord->address, pin);
     printf("          sudo veld up --network %s --fingerprint %s\n", network->name, text);
-    puts("  here:   veld approve CODE     (it shows the code)");
+    printf("  here:   veld approve CODE%s     (it shows the code)\n", option);
 }
 
 /* What a command works with from machine to launch. */
@@ -162,7 +163,7 @@ static int prepare(struct joining *j, struct veld_diag *diag)
     struct veld_entry *e = &j->entry;
     int rc = veld_machine_open(&j->machine, j->r->up.state_dir, diag);
     if (rc == 0)
-        rc = veld_machine_network(&j->machine, j->r->up.network, j->network, diag);
+        rc = veld_machine_network(&j->machine, j->r->up.network, NULL, j->network, diag);
     if (rc == VELD_E_NOENT)
         return veld_fail(diag, rc,
                          "there is no config file, and no network is known on this machine%s; "
