@@ -285,8 +285,13 @@ def test_asking_for_more_routes(server, machine):
         before = second.membership().serial
         time.sleep(1.1)
         process = second.start("set", "--routes", "10.5.0.0/16")
-        code, _ = wait_for_code(process)
-        assert "asks to offer more routes" in first.fails("approve", code)
+        code, asked = wait_for_code(process)
+        full = f"veld approve {code} --routes 10.5.0.0/16"
+        assert "asked to offer 10.5.0.0/16" in asked and full in asked
+        assert "be let into" not in asked
+        line = first.fails("approve", code)
+        assert "asks to offer more routes" in line and full in line
+        assert f"second and its routes with: {full}" in first.veld("approve").stdout
         first.veld("approve", code, "--routes", "10.5.0.0/16")
         said = process.stdout.read()
         assert process.wait() == 0, said
@@ -298,6 +303,35 @@ def test_asking_for_more_routes(server, machine):
     first.up("--routes", "10.9.0.0/16")
     assert [r.length for r in first.membership().routes] == [16]
     assert first.membership().flags == trust.FLAG_ADMIN
+
+
+def test_routes_that_wait_for_approval_are_shown_as_such(server, machine):
+    first, second = make(machine, server), machine("second")
+    second.login(server)
+    approve(first, second)
+    assert "approval" not in second.veld("set").stdout
+    process = second.start("set", "--routes", "10.5.0.0/16")
+    code, _ = wait_for_code(process)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    said = second.veld("set").stdout
+    assert f"waiting for approval {code};" in said and f"approve {code} --routes 10.5.0.0/16" in said
+    second.file("request").unlink()
+    assert "not all allowed; ask with: veld set --routes 10.5.0.0/16\n" in second.veld("set").stdout
+
+
+def test_what_to_do_where_nobody_can_approve(server, machine, mynet):
+    make(machine, server)
+    second = machine("second")
+    second.login(server)
+    process = second.start("up", "--network", mynet, "--name", "second", root=True)
+    wait_for_code(process)
+    said = "".join(process.stdout.readline() for _ in range(3))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert "nobody can approve" in said and "choose another" in said
 
 
 def test_an_answer_to_what_was_asked_before_is_none(machine, liar, mynet):

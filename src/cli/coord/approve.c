@@ -61,6 +61,22 @@ static int add_row(struct veld_table *t, const struct veld_waiting_request *w)
     return rc;
 }
 
+/* The whole command, of one that would offer routes too. */
+static void print_commands(const struct approving *a)
+{
+    const char *option = veld_machine_option(&a->admin.machine, a->admin.network.name);
+    if (a->requests.n > 0)
+        printf("let one in with: veld approve CODE%s\n", option);
+    for (size_t i = 0; i < a->requests.n; i++) {
+        const struct veld_waiting_request *w = &a->requests.list[i];
+        char *routes = veld_routes_format(w->request.routes, w->request.n_routes, ",");
+        if (w->request.n_routes > 0 && routes)
+            printf("%s and its routes with: veld approve %s --routes %s%s\n", w->request.name,
+                   w->code, routes, option);
+        free(routes);
+    }
+}
+
 static int print_waiting(const struct approving *a, struct veld_diag *diag)
 {
     char text[VELD_NETWORK_TEXT_STRLEN];
@@ -73,13 +89,27 @@ static int print_waiting(const struct approving *a, struct veld_diag *diag)
     if (rc == 0)
         veld_table_print(t, stdout, veld_wants_colour(stdout));
     veld_table_free(t);
-    if (rc == 0 && a->requests.n > 0)
-        printf("let one in with: veld approve CODE%s\n",
-               veld_machine_option(&a->admin.machine, a->admin.network.name));
+    if (rc == 0)
+        print_commands(a);
     return rc < 0 ? veld_fail(diag, rc, "out of memory") : 0;
 }
 
 /* ---- One of them ---- */
+
+static int fail_which_routes(const struct approving *a, const struct veld_join_request *r,
+                             struct veld_diag *diag)
+{
+    const char *code = a->cli->args[0];
+    char *routes = veld_routes_format(r->routes, r->n_routes, ",");
+    int rc = veld_fail(
+        diag, VELD_E_STATE,
+        "%s is a member already, and asks to offer more routes; to allow them: veld approve "
+        "%.20s --routes %s%s; to refuse them: veld approve %.20s --refuse",
+        r->name, code, routes ? routes : "-",
+        veld_machine_option(&a->admin.machine, a->admin.network.name), code);
+    free(routes);
+    return rc;
+}
 
 /* What its membership shall say: what it had, if it was a member, and what is granted now. */
 static int draft(const struct approving *a, const struct veld_join_request *r,
@@ -121,10 +151,7 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
         return veld_routes_parse(cli->option[OPTION_ROUTES], m->routes, &m->n_routes, diag);
     if (before && r->n_routes > 0 &&
         !veld_routes_are_within(r->routes, r->n_routes, m->routes, m->n_routes))
-        return veld_fail(diag, VELD_E_STATE,
-                         "%s is a member already, and asks to offer more routes; say which it "
-                         "may with --routes, or --refuse",
-                         r->name);
+        return fail_which_routes(a, r, diag);
     return 0;
 }
 

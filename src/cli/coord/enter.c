@@ -247,6 +247,7 @@ int veld_enter_by_name(struct veld_entry *e, struct veld_diag *diag)
 int veld_enter_for_routes(struct veld_entry *e, struct veld_diag *diag)
 {
     strcpy(e->name, e->membership.name);
+    e->for_routes = true;
     return veld_enter_by_name(e, diag);
 }
 

@@ -28,7 +28,8 @@ struct veld_entry {
     struct veld_network network;
     struct veld_membership membership;
     struct veld_ip ipv4;
-    bool created; /* the network is new */
+    bool created;    /* the network is new */
+    bool for_routes; /* a member already, that asks to offer more */
 };
 void veld_entry_clear(struct veld_entry *e);
 

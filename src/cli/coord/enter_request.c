@@ -1,8 +1,10 @@
 #include "base/clock.h"
 #include "cli/coord/enter_impl.h"
+#include "cli/coord/wish.h"
 #include "trust/join_request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,12 +57,23 @@ static void tell_waiting(const struct veld_entry *e)
 {
     char code[VELD_JOIN_CODE_STRLEN], text[VELD_NETWORK_TEXT_STRLEN];
     veld_join_code(e->network.id, e->machine->id->pub, code);
-    printf("asked to be let into network %s as %s\n", e->network_name, e->name);
+    char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
+    bool offers = e->settings.n_routes > 0 && routes;
+    if (e->for_routes)
+        printf("asked to offer %s in network %s as %s\n", routes ? routes : "-",
+               e->network_name, e->name);
+    else
+        printf("asked to be let into network %s as %s\n", e->network_name, e->name);
     printf("  network's fingerprint  %s\n", veld_network_text(e->network.id, text));
-    printf("approve with: veld approve %s\n", code);
-    puts("on the machine that made the network, or an admin's; it shows the same fingerprint.\n"
-         "Waiting. Ctrl-C is fine: the same command goes on with the same request.");
+    printf("approve with: veld approve %s%s%s\n", code, offers ? " --routes " : "",
+           offers ? routes : "");
+    puts("on the machine that made the network, or an admin's; it shows the same "
+         "fingerprint.");
+    if (!e->for_routes)
+        puts("If nobody can approve it, the name is somebody else's: choose another one.");
+    puts("Waiting. Ctrl-C is fine: the same command goes on with the same request.");
     fflush(stdout);
+    free(routes);
 }
 
 /* Somebody is likely to look at both screens at first. */
@@ -109,22 +122,27 @@ static int wait_for_answer(struct veld_entry *e, const struct veld_blob *request
         return rc;
     if (state == VELD_JOIN_WAITING)
         tell_waiting(e);
-    struct veld_progress progress = veld_progress_begin("waiting to be let in");
+    struct veld_progress progress =
+        veld_progress_begin(e->for_routes ? "waiting for approval" : "waiting to be let in");
+    const uint64_t start_ns = progress.start_ns;
     bool away = false;
     while ((rc == 0 && state == VELD_JOIN_WAITING) || rc == VELD_E_IO) {
-        if (rc == VELD_E_IO && !away)
+        if (rc == VELD_E_IO && !away) {
+            veld_progress_end(&progress);
             fprintf(stderr, "veld: %s; trying again\n", diag->text);
+            progress = veld_progress_begin(progress.what);
+        }
         away = rc == VELD_E_IO;
-        uint64_t waited_s = (veld_clock_mono_ns() - progress.start_ns) / VELD_NS_PER_S;
+        uint64_t waited_s = (veld_clock_mono_ns() - start_ns) / VELD_NS_PER_S;
         pause_for(&progress, poll_s(waited_s));
         rc = ask_once(e, request, &state, chain, diag);
     }
     veld_progress_end(&progress);
     if (rc == 0 && state == VELD_JOIN_REFUSED)
         rc = veld_fail(diag, VELD_E_PERM,
-                       "the request to be let into network %s was refused; ask its owner, then "
-                       "try again",
-                       e->network_name);
+                       "the request to %s network %s was refused; ask its owner, then try "
+                       "again",
+                       e->for_routes ? "offer more routes in" : "be let into", e->network_name);
     return rc;
 }
 

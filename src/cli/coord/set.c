@@ -3,6 +3,7 @@
 #include "cli/coord/enter.h"
 #include "cli/coord/reload.h"
 #include "cli/coord/wish.h"
+#include "trust/join_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,43 @@ enum {
     OPTION_STATE_DIR,
 };
 
-static void print_settings(const char *network, const struct veld_settings *s)
+static bool is_within(const struct veld_entry *e)
 {
+    return veld_routes_are_within(e->settings.routes, e->settings.n_routes,
+                                  e->membership.routes, e->membership.n_routes);
+}
+
+/* Routes that others do not take from this machine yet. */
+static void print_approval(const struct veld_entry *e)
+{
+    struct veld_blob request = {0};
+    struct veld_diag ignored;
+    char code[VELD_JOIN_CODE_STRLEN];
+    if (is_within(e))
+        return;
+    char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
+    bool asked = veld_profile_read(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
+                                   VELD_SIGNED_MAX, &request, &ignored) == 0;
+    veld_blob_clear(&request);
+    veld_join_code(e->network.id, e->machine->id->pub, code);
+    if (asked)
+        printf("  %-14swaiting for approval %s; on the owner's machine or an admin's: veld "
+               "approve %s --routes %s\n",
+               "", code, code, routes ? routes : "-");
+    else
+        printf("  %-14snot all allowed; ask with: veld set --routes %s%s\n", "",
+               routes ? routes : "-", veld_machine_option(e->machine, e->network_name));
+    free(routes);
+}
+
+static void print_settings(const struct veld_entry *e)
+{
+    const struct veld_settings *s = &e->settings;
     char listen[VELD_ENDPOINT_STRLEN];
     char *routes = veld_routes_format(s->routes, s->n_routes, ",");
-    printf("network %s\n", network);
+    printf("network %s\n", e->network_name);
     printf("  %-14s%s\n", "routes", routes ? routes : "-");
+    print_approval(e);
     printf("  %-14s%s\n", "accept-routes", s->accept_routes ? "yes" : "no");
     printf("  %-14s%s\n", "listen", veld_endpoint_format(&s->listen, listen));
     printf("  %-14s%s\n", "interface", s->interface);
@@ -41,6 +73,7 @@ static int load(struct veld_entry *e, struct veld_diag *diag)
         rc = veld_profile_load(dir, e->network_name, e->machine->id->pub, now_s, &p, diag);
     if (rc < 0)
         return rc;
+    e->network = p.network;
     e->membership = p.membership;
     e->ipv4 = p.ipv4;
     rc = veld_profile_coord_copy(&e->coord, &p.coord, diag);
@@ -54,8 +87,7 @@ static int change(struct veld_entry *e, const struct veld_wish *w, struct veld_d
     int rc = veld_wish_apply(w, &e->settings, diag);
     if (rc < 0)
         return rc;
-    if (!w->routes || veld_routes_are_within(e->settings.routes, e->settings.n_routes,
-                                             e->membership.routes, e->membership.n_routes))
+    if (!w->routes || is_within(e))
         return veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
     return veld_enter_for_routes(e, diag);
 }
@@ -94,7 +126,7 @@ static int set(const struct veld_cli *cli)
     if (rc == 0 && !veld_wish_is_empty(&wish))
         rc = change(&e, &wish, &diag);
     if (rc == 0) {
-        print_settings(e.network_name, &e.settings);
+        print_settings(&e);
         if (!veld_wish_is_empty(&wish))
             tell_changed(cli, &e);
     }
