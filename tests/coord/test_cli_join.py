@@ -146,6 +146,8 @@ def test_a_name_that_is_taken_uses_nothing_up(first, machine):
     second, text = machine("second"), token(first)
     line = second.fails("join", text, "--no-up", "--name", "first")
     assert "first is taken" in line and line.count("--name") == 1
+    assert first.veld("pubkey", first.state / "identity").stdout.strip() in line
+    assert "veld revoke NAME on the owner's machine" in line
     second.veld("join", text, "--no-up", "--name", "second")
 
 
@@ -341,7 +343,8 @@ def test_revoked_tokens_let_nobody_in_and_whom_they_let_in_stays(first, machine,
     second.publish(coord)
     (one,) = ids(first)
     assert "the 1 it let in stay" in first.veld("token", "revoke", one).stdout
-    third.fails("join", text, "--no-up", "--name", "third")
+    line = third.fails("join", text, "--no-up", "--name", "third")
+    assert "this join token was revoked; ask for a new one" in line
     assert not third.is_member()
     second.publish(coord)
     assert "revoked" in first.veld("token", "list").stdout

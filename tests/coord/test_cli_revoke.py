@@ -59,6 +59,19 @@ def test_by_name(first, join, coord):
     assert "has no member second" in first.fails("revoke", "second", "--yes")
 
 
+def test_what_a_revoked_machine_is_told(first, join, machine):
+    """Another token is of no use to it; and what it leaves need not be revoked again."""
+    second = join("second")
+    first.veld("revoke", "second", "--yes")
+    done = second.veld("leave", "--yes")
+    assert "nothing to give up" in done.stderr and "veld revoke" not in done.stderr
+    text = first.veld("token", "create").stdout.strip()
+    line = second.fails("join", text, "--no-up", "--name", "second")
+    assert "this machine's key was revoked" in line and "identity" in line
+    (second.state / "identity").unlink()
+    second.veld("join", text, "--no-up", "--name", "second")
+
+
 def test_by_key(first, join, coord):
     second = join("second")
     text = second.veld("pubkey", second.state / "identity").stdout.strip()

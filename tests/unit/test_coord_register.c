@@ -178,12 +178,13 @@ Test(coord_register, only_for_itself)
 Test(coord_register, a_name_is_one_members)
 {
     struct test_member a = join(1, "server1"), b = join(2, "server1");
-    char key[VELD_FINGERPRINT_STRLEN];
+    char key[VELD_PUBKEY_STRLEN];
     ok(coord_lease(&r, &a));
     refused(coord_lease(&r, &b), VELD_CODE_ALREADY_EXISTS, "choose another with --name");
-    veld_pubkey_fingerprint(a.id->pub, key);
+    veld_pubkey_format(a.id->pub, key);
     cr_assert_not_null(strstr(r.status.text, key), "%s", r.status.text);
-    cr_assert_lt(strlen(r.status.text), VELD_CODE_TEXT_MAX - 1, "all of it");
+    cr_assert_lt(strlen(r.status.text) + VELD_LABEL_MAX - strlen("server1"),
+                 VELD_CODE_TEXT_MAX - 1, "all of it, with the longest name too");
     /* By a new name of the first, the old one becomes free. */
     struct test_member renamed = renew(&a, "server2", a.membership.serial + 1, 0);
     ok(coord_lease(&r, &renamed));

@@ -79,7 +79,10 @@ static void tell_server(struct leaving *l)
     }
     veld_rpc_close(client);
     veld_profile_coord_clear(&coord);
-    if (rc < 0)
+    if (rc == VELD_E_PERM)
+        fprintf(stderr, "veld: the coord server counts this machine as no member any more: "
+                        "there was nothing to give up\n");
+    else if (rc < 0)
         fprintf(stderr,
                 "veld: the coord server was not told (%s): others see this machine as offline "
                 "until it is put out with: veld revoke\n",

@@ -81,6 +81,23 @@ bool veld_call_is_owner(const struct veld_coord_call *c)
     return memcmp(c->net->descriptor.owner, c->caller, sizeof c->caller) == 0;
 }
 
+/* Its own key, for good; or who let it in. */
+static void fail_revoked(struct veld_coord_call *c)
+{
+    const char *network = c->net->descriptor.name;
+    if (veld_revoked(c->net->revocations, c->caller))
+        veld_call_fail(c, VELD_CODE_PERMISSION_DENIED,
+                       "this machine's key was revoked; it can come back only with another "
+                       "one: veld leave %s, move the file identity in its state directory "
+                       "(/var/lib/veld) away, and join again",
+                       network);
+    else
+        veld_call_fail(c, VELD_CODE_PERMISSION_DENIED,
+                       "this device's membership was revoked with who let it in; ask the owner "
+                       "of network %s to be let in again",
+                       network);
+}
+
 void veld_call_fail_membership(struct veld_coord_call *c, int rc)
 {
     switch (rc) {
@@ -88,12 +105,7 @@ void veld_call_fail_membership(struct veld_coord_call *c, int rc)
         veld_call_fail(c, VELD_CODE_INVALID_ARGUMENT,
                        "the membership or the record is malformed");
         break;
-    case VELD_E_PERM:
-        veld_call_fail(
-            c, VELD_CODE_PERMISSION_DENIED,
-            "this device's membership was revoked; ask the network's owner to be let "
-            "in again");
-        break;
+    case VELD_E_PERM: fail_revoked(c); break;
     case VELD_E_RANGE:
         veld_call_fail(c, VELD_CODE_PERMISSION_DENIED,
                        "this membership has ended, or has not begun; ask the network's owner "
@@ -171,15 +183,16 @@ bool veld_call_enter(struct veld_coord_call *c, const ProtobufCBinaryData *netwo
 
 bool veld_call_name_is_free(struct veld_coord_call *c, const char *name, const uint8_t p[32])
 {
-    char key[VELD_FINGERPRINT_STRLEN];
+    char key[VELD_PUBKEY_STRLEN];
     const struct veld_member *other = veld_member_by_name(c->net, name);
     if (!other || memcmp(other->p, p, sizeof other->p) == 0 ||
         veld_member_has_ended(other, veld_call_now_s(c)))
         return true;
-    veld_pubkey_fingerprint(other->p, key);
+    veld_pubkey_format(other->p, key);
     veld_call_fail(c, VELD_CODE_ALREADY_EXISTS,
-                   "the name %s is taken by another machine, of key %s; choose another with "
-                   "--name",
+                   "the name %s is taken, by key %s; choose another with --name. If that is "
+                   "this machine before it was reinstalled: veld revoke NAME on the owner's "
+                   "first",
                    name, key);
     return false;
 }

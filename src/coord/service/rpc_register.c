@@ -54,6 +54,16 @@ static int prove(struct veld_coord_call *c, struct registration *g)
     return rc;
 }
 
+/* A token that was revoked is no reason for another key: another token is enough. */
+static bool is_of_revoked_token(const struct veld_coord_call *c, const struct registration *g)
+{
+    struct veld_membership m;
+    return !veld_revoked(c->net->revocations, c->caller) &&
+           veld_membership_read(g->request->chain.data, g->request->chain.len, c->net->id, NULL,
+                                0, &m) == 0 &&
+           m.by_token;
+}
+
 static bool routes_are_allowed(struct veld_coord_call *c, const struct registration *g)
 {
     const struct veld_coord_host *h = c->s->cfg.host;
@@ -83,7 +93,10 @@ static bool read_request(struct veld_coord_call *c, struct registration *g)
     int rc = prove(c, g);
     if (rc == 0 && memcmp(g->membership.member, c->caller, sizeof c->caller) != 0)
         rc = VELD_E_AUTH;
-    if (rc < 0)
+    if (rc == VELD_E_PERM && is_of_revoked_token(c, g))
+        veld_call_fail(c, VELD_CODE_PERMISSION_DENIED,
+                       "this join token was revoked; ask for a new one (veld token create)");
+    else if (rc < 0)
         veld_call_fail_membership(c, rc);
     return rc == 0 && routes_are_allowed(c, g);
 }
