@@ -114,6 +114,20 @@ def test_join(first, machine):
     assert "joined: nobody" in first.veld("token", "list").stdout
 
 
+def test_a_members_options_are_not_lost(first, machine):
+    second = machine("second")
+    said = second.veld("join", token(first), "--no-up", "--name", "second").stdout
+    assert f"veld up --network {first.network}\n" in said
+    text = token(first)
+    line = second.fails("join", text, "--no-up", "--name", "other")
+    assert f"is second in network {first.network} already" in line
+    line = second.fails("join", text, "--no-up", "--routes", "10.5.0.0/16")
+    assert "veld set --routes 10.5.0.0/16" in line
+    assert "mtu           1420" in second.veld("set").stdout
+    second.veld("join", text, "--no-up", "--mtu", "1300")
+    assert "mtu           1300" in second.veld("set").stdout
+
+
 def test_it_is_logged_in_then(first, machine, shared):
     second = machine("second")
     second.veld("join", token(first), "--no-up")
@@ -139,7 +153,8 @@ def test_a_token_is_used_up(first, machine):
     line = third.fails("join", text, "--no-up", "--name", "third")
     assert "used up (1 of 1)" in line
     assert not third.is_member()
-    assert "no member of network" in third.fails("set")
+    assert not third.file("").exists()
+    assert "no network is known" in third.fails("set")
 
 
 def test_a_name_that_is_taken_uses_nothing_up(first, machine):

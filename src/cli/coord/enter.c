@@ -251,8 +251,8 @@ int veld_enter_for_routes(struct veld_entry *e, struct veld_diag *diag)
     return veld_enter_by_name(e, diag);
 }
 
-int veld_enter_by_token(struct veld_entry *e, const char *text, const struct veld_token *token,
-                        struct veld_diag *diag)
+static int by_token(struct veld_entry *e, const char *text, const struct veld_token *token,
+                    struct veld_diag *diag)
 {
     struct veld_blob chain = {0};
     int rc = veld_connect(&e->client, &e->coord, diag);
@@ -269,5 +269,20 @@ int veld_enter_by_token(struct veld_entry *e, const char *text, const struct vel
     rc = rc < 0 ? veld_fail(diag, rc, "the token lets nobody in (%s)", veld_strerror(rc))
                 : veld_enter_finish(e, &chain, diag);
     veld_blob_clear(&chain);
+    return rc;
+}
+
+/* One that lets nobody in leaves nothing behind that was not there before. */
+int veld_enter_by_token(struct veld_entry *e, const char *text, const struct veld_token *token,
+                        struct veld_diag *diag)
+{
+    const char *dir = e->machine->state_dir;
+    struct veld_network known;
+    struct veld_diag ignored;
+    bool is_new =
+        veld_profile_network_load(dir, e->network_name, &known, &ignored) == VELD_E_NOENT;
+    int rc = by_token(e, text, token, diag);
+    if (rc < 0 && is_new)
+        (void)!veld_profile_remove(dir, e->network_name, &ignored);
     return rc;
 }

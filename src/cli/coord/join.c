@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum {
@@ -35,6 +36,7 @@ struct joining {
     struct veld_token *token; /* guarded memory */
     struct veld_machine machine;
     struct veld_entry entry;
+    struct veld_membership membership; /* when is_member */
     bool is_member;
 };
 
@@ -169,6 +171,7 @@ static int check_member(struct joining *j, struct veld_diag *diag)
     struct veld_diag ignored;
     j->is_member = veld_profile_load(j->machine.state_dir, e->network_name, j->machine.id->pub,
                                      now_s, &p, &ignored) == 0;
+    j->membership = p.membership;
     veld_profile_clear(&p);
     return 0;
 }
@@ -239,6 +242,34 @@ static void tell_joined(const struct joining *j)
     free(allowed);
 }
 
+/* Already in: what was asked for besides is done, or told to be impossible. */
+static int change_member(struct joining *j, struct veld_diag *diag)
+{
+    const struct veld_membership *m = &j->membership;
+    const char *name = j->cli->option[OPTION_NAME], *dir = j->machine.state_dir;
+    const char *network = j->entry.network_name;
+    const struct veld_wish wish = wish_of(j->cli);
+    struct veld_settings s;
+    if (name && strcasecmp(name, m->name) != 0)
+        return veld_fail(diag, VELD_E_STATE,
+                         "this machine is %s in network %s already; to be called otherwise it "
+                         "has to join anew: veld leave %s",
+                         m->name, network, network);
+    int rc = veld_settings_load(dir, network, &s, diag);
+    if (rc == 0)
+        rc = veld_wish_apply(&wish, &s, diag);
+    if (rc < 0)
+        return rc;
+    if (wish.routes && !veld_routes_are_within(s.routes, s.n_routes, m->routes, m->n_routes))
+        return veld_fail(diag, VELD_E_PERM,
+                         "this machine is in network %s already, and its membership does not "
+                         "allow these routes; ask for them with: veld set --routes %s%s",
+                         network, wish.routes, veld_machine_option(&j->machine, network));
+    printf("this machine is in network %s already, as %s; the token was not used\n", network,
+           m->name);
+    return veld_wish_is_empty(&wish) ? 0 : veld_settings_save(dir, network, &s, diag);
+}
+
 static int enter(struct joining *j, struct veld_diag *diag)
 {
     struct veld_entry *e = &j->entry;
@@ -254,12 +285,8 @@ static int enter(struct joining *j, struct veld_diag *diag)
     e->machine = &j->machine;
     strcpy(e->network_name, j->token->network);
     rc = check_member(j, diag);
-    if (rc < 0 || j->is_member) {
-        if (rc == 0)
-            printf("this machine is in network %s already; the token was not used\n",
-                   e->network_name);
-        return rc;
-    }
+    if (rc < 0 || j->is_member)
+        return rc < 0 ? rc : change_member(j, diag);
     rc = choose_settings(j, diag);
     if (rc == 0)
         rc = look_at_server(j, diag);
@@ -292,8 +319,10 @@ static int join(const struct veld_cli *cli)
     veld_machine_close(&j.machine);
     if (rc < 0)
         return veld_cli_fail_diag(&diag);
-    if (cli->option[OPTION_NO_UP])
+    if (cli->option[OPTION_NO_UP]) {
+        printf("next: %sveld up --network %s\n", geteuid() != 0 ? "sudo " : "", network);
         return VELD_CLI_DONE;
+    }
     const struct veld_up up = {.socket = cli->socket,
                                .state_dir = cli->option[OPTION_STATE_DIR],
                                .network = network,
