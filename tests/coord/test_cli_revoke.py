@@ -56,7 +56,7 @@ def test_by_name(first, join, coord):
     assert first.file("revocations").stat().st_mode & 0o777 == 0o600
     assert is_out(coord, second)
     third.publish(coord)
-    assert "has no member second" in first.fails("revoke", "second", "--yes")
+    assert 'has no member "second"' in first.fails("revoke", "second", "--yes")
 
 
 def test_what_a_revoked_machine_is_told(first, join, machine):
@@ -88,6 +88,15 @@ def test_one_that_never_came_up(first, machine, coord):
     text = second.veld("pubkey", second.state / "identity").stdout.strip()
     first.veld("revoke", text, "--yes")
     assert is_out(coord, second)
+
+
+def test_without_a_server_nothing_is_revoked(first, join):
+    join("second")
+    assert 'has no member "";' in first.fails("revoke", "", "--yes")
+    path = first.file("coord.json")
+    path.write_text(path.read_text().replace('"address": "127.0.0.1:', '"address": "127.0.0.2:'))
+    assert "veld: nothing was revoked: " in first.fails("revoke", "second", "--yes")
+    assert not first.file("revocations").exists()
 
 
 def test_it_asks(first, join):
@@ -258,6 +267,7 @@ def test_an_owner_is_warned(first):
     assert f"veld owner export {first.network} FILE" in first.fails("leave")
     with first.terminal("leave") as terminal:
         said = terminal.read_until("[y/N] ")
+        assert "the\nname stays taken" in said and "nobody can be\nlet in" in said
         assert "owner's key" in said and f"veld owner export {first.network} FILE" in said
         terminal.type("n\n")
         assert terminal.wait() == 1

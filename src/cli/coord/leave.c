@@ -43,7 +43,9 @@ static int confirm(const struct leaving *l, struct veld_diag *diag)
     if (l->is_owner)
         snprintf(question, sizeof question,
                  "This machine holds the owner's key of network %s. Without it nobody can be\n"
-                 "made admin or put out any more; keep it first: veld owner export %s FILE\n"
+                 "let in, made admin or put out any more, except by admins there are, and the\n"
+                 "name stays taken on this server; keep the key first: veld owner export %s "
+                 "FILE\n"
                  "Leave the network and delete the key?",
                  l->network, l->network);
     else

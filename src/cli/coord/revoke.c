@@ -23,10 +23,11 @@ static int find(const struct veld_admin *a, const struct veld_members *members,
                   ? veld_members_by_name(members, name)
                   : NULL;
     if (!*member)
-        return veld_fail(diag, VELD_E_NOENT,
-                         "network %s has no member %.80s; see: veld peers (one that never came "
-                         "up is known by its public key alone)",
-                         a->network.name, typed);
+        return veld_fail(
+            diag, VELD_E_NOENT,
+            "network %s has no member \"%.80s\"; see: veld peers (one that never came "
+            "up is known by its public key alone)",
+            a->network.name, typed);
     memcpy(key, (*member)->member, 32);
     return 0;
 }
@@ -89,6 +90,17 @@ static int put_out(struct veld_admin *a, const struct veld_cli *cli,
     return 0;
 }
 
+/* Without the server nobody would hear of it. */
+static int ask_server(struct veld_admin *a, struct veld_members *members,
+                      struct veld_diag *diag)
+{
+    struct veld_diag why;
+    int rc = veld_admin_connect(a, &why);
+    if (rc == 0)
+        rc = veld_admin_members(a, members, &why);
+    return rc < 0 ? veld_fail(diag, rc, "nothing was revoked: %.900s", why.text) : 0;
+}
+
 static int revoke(const struct veld_cli *cli)
 {
     struct veld_diag diag;
@@ -97,9 +109,7 @@ static int revoke(const struct veld_cli *cli)
     int rc = veld_admin_open(&a, cli->option[OPTION_STATE_DIR], cli->option[OPTION_NETWORK],
                              cli->socket, &diag);
     if (rc == 0)
-        rc = veld_admin_connect(&a, &diag);
-    if (rc == 0)
-        rc = veld_admin_members(&a, &members, &diag);
+        rc = ask_server(&a, &members, &diag);
     if (rc == 0)
         rc = put_out(&a, cli, &members, &diag);
     veld_members_clear(&members);
