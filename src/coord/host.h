@@ -24,7 +24,8 @@ enum veld_coord_act {
     VELD_COORD_REGISTER, /* a member again */
     VELD_COORD_WATCH,
     VELD_COORD_SIGNAL,
-    VELD_COORD_LEAVE,
+    VELD_COORD_OFFLINE, /* a member, for now */
+    VELD_COORD_LEAVE,   /* and for good: record, name and address are given up */
     VELD_COORD_REQUEST_JOIN,
     VELD_COORD_ANSWER_JOIN,
     VELD_COORD_REVOKE,

@@ -206,6 +206,7 @@ Test(coord_host, the_ledger)
     ok(coord_register(&r, &b, 1)); /* changes nothing */
     ok(coord_watch(&r, &w, &a));
     ok(coord_signal(&r, &b, a.id->pub, "x", 1));
+    ok(coord_leave(&r, &b, false));
     ok(coord_leave(&r, &b, true));
     struct veld_signer owner = test_owner(&r.trust);
     struct veld_revoked_entry e = {0};
@@ -217,8 +218,8 @@ Test(coord_host, the_ledger)
     ok(coord_publish_revocations(&r, r.trust.owner_seed, &list));
     static const enum veld_coord_act acts[] = {
         VELD_COORD_CREATE_NETWORK, VELD_COORD_JOIN,   VELD_COORD_REGISTER, VELD_COORD_JOIN,
-        VELD_COORD_REGISTER,       VELD_COORD_WATCH,  VELD_COORD_SIGNAL,   VELD_COORD_LEAVE,
-        VELD_COORD_REMOVE,         VELD_COORD_REVOKE,
+        VELD_COORD_REGISTER,       VELD_COORD_WATCH,  VELD_COORD_SIGNAL,   VELD_COORD_OFFLINE,
+        VELD_COORD_LEAVE,          VELD_COORD_REMOVE, VELD_COORD_REVOKE,
     };
     cr_assert_eq(ledger.n, VELD_ARRAY_LEN(acts), "%d", (int)ledger.n);
     for (size_t i = 0; i < ledger.n; i++) {
@@ -231,7 +232,7 @@ Test(coord_host, the_ledger)
     }
     cr_assert_arr_eq(ledger.line[3].member, b.id->pub, 32);
     cr_assert_arr_eq(ledger.line[3].caller, b.id->pub, 32);
-    cr_assert_arr_eq(ledger.line[8].member, a.id->pub, 32);
+    cr_assert_arr_eq(ledger.line[9].member, a.id->pub, 32);
     coord_watch_free(&r, &w);
     veld_blob_clear(&list);
     test_member_free(&a);
@@ -260,6 +261,8 @@ Test(coord_host, each_deed_can_be_refused)
     ledger.refuse = "signal";
     ok(coord_watch(&r, &w, &a));
     refused(coord_signal(&r, &a, a.id->pub, "x", 1), VELD_CODE_PERMISSION_DENIED, "the host");
+    ledger.refuse = "offline";
+    refused(coord_leave(&r, &a, false), VELD_CODE_PERMISSION_DENIED, "the host");
     ledger.refuse = "leave";
     refused(coord_leave(&r, &a, true), VELD_CODE_PERMISSION_DENIED, "the host");
     ledger.refuse = "revoke";
@@ -335,6 +338,8 @@ Test(coord_host, the_default_audits_to_the_log)
     h->audit(h->ctx, &d);
     d.act = VELD_COORD_WATCH;
     h->audit(h->ctx, &d);
+    d.act = VELD_COORD_OFFLINE; /* of a daemon that stops before the machine leaves */
+    h->audit(h->ctx, &d);
     d = (struct veld_coord_deed){.act = VELD_COORD_REMOVE, .network = &r.trust.network};
     h->audit(h->ctx, &d);
     dup2(old, STDERR_FILENO);
@@ -345,9 +350,10 @@ Test(coord_host, the_default_audits_to_the_log)
                        text);
     cr_assert_not_null(strstr(text, key), "%s", text);
     cr_assert_not_null(strstr(text, "from=192.0.2.1 members=7\n"), "%s", text);
-    cr_assert_not_null(strstr(text, "act=remove network=mynet name=- member=- caller=-"), "%s",
+    cr_assert_not_null(strstr(text, "event=audit act=remove network=mynet members=0\n"), "%s",
                        text);
     cr_assert_null(strstr(text, "act=watch"), "%s", text);
+    cr_assert_null(strstr(text, "act=offline"), "%s", text);
     close(fds[0]);
     close(old);
     test_member_free(&a);

@@ -7,16 +7,17 @@
 static void leave(struct veld_coord_call *c, bool forget)
 {
     Veld__Coord__V1__LeaveReply reply = VELD__COORD__V1__LEAVE_REPLY__INIT;
+    enum veld_coord_act act = forget ? VELD_COORD_LEAVE : VELD_COORD_OFFLINE;
     struct veld_membership m;
     veld_member_membership(c->member, &m);
-    if (!veld_call_allow(c, VELD_COORD_LEAVE, &m))
+    if (!veld_call_allow(c, act, &m))
         return;
     veld_watch_end(c->s, c->member, VELD_CODE_ABORTED, "this member has left");
     if (forget)
         veld_member_remove(c->s->registry, c->member, c->now);
     else
         veld_member_set_offline(c->s->registry, c->member, veld_call_now_s(c), c->now);
-    veld_call_audit(c, VELD_COORD_LEAVE, &m);
+    veld_call_audit(c, act, &m);
     veld_call_reply(c, &reply);
 }
 
