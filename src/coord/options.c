@@ -1,5 +1,6 @@
 #include "coord/options.h"
 
+#include "base/host_port.h"
 #include "base/nearest.h"
 
 #include <getopt.h>
@@ -8,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_PORT 50051
+
 static const char usage[] =
     "usage: veld-coord --db FILE [--listen ADDR:PORT] [OPTION...]\n"
     "       veld-coord fingerprint --db FILE\n"
     "       veld-coord backup --db FILE OUT\n"
-    "       veld-coord health [--connect HOST:PORT]\n"
+    "       veld-coord health [--connect HOST[:PORT]]\n"
     "\n"
     "Serves networks of Veld: who their members are and where they may be reached.\n"
     "Nobody has to trust it with more than that it answers.\n"
@@ -34,7 +37,8 @@ static const char usage[] =
     "\n"
     "fingerprint: the certificate's, as 'veld login' shows it.\n"
     "backup:      a copy in a new file OUT; beside a running server too.\n"
-    "health:      exit 0 when the server at HOST:PORT (default localhost:50051) serves.\n";
+    "health:      exit 0 when the server at HOST[:PORT] (default localhost:50051)\n"
+    "             serves.\n";
 
 static int wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static int wrong(const char *fmt, ...)
@@ -110,6 +114,15 @@ static int set_log(struct veld_coord_options *o, int opt)
     return -1;
 }
 
+static int set_connect(struct veld_coord_options *o)
+{
+    if (veld_host_port_parse(optarg, DEFAULT_PORT, o->connect) < 0)
+        return wrong("--connect %s: not a host and port, such as localhost:50051 or "
+                     "[::1]:50051",
+                     optarg);
+    return -1;
+}
+
 /* -1: go on. */
 static int set_option(struct veld_coord_options *o, int opt)
 {
@@ -128,7 +141,7 @@ static int set_option(struct veld_coord_options *o, int opt)
     case OPT_FORMAT: return set_log(o, opt);
     case OPT_NO_RATES: o->rate_limits = false; return -1;
     case OPT_NO_SUPERVISE: o->supervise = false; return -1;
-    case OPT_CONNECT: o->connect = optarg; return -1;
+    case OPT_CONNECT: return set_connect(o);
     case OPT_VERSION: puts("veld-coord " VELD_VERSION); return VELD_COORD_DONE;
     case OPT_HELP: fputs(usage, stdout); return VELD_COORD_DONE;
     default: return VELD_COORD_USAGE;
@@ -173,7 +186,7 @@ static int check(const struct veld_coord_options *o)
 int veld_coord_options_parse(struct veld_coord_options *o, int argc, char **argv)
 {
     *o = (struct veld_coord_options){.connect = "localhost:50051",
-                                     .listen = {.port = 50051},
+                                     .listen = {.port = DEFAULT_PORT},
                                      .limits = VELD_COORD_LIMITS_DEFAULT,
                                      .log_level = VELD_LOG_INFO,
                                      .rate_limits = true,

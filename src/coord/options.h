@@ -8,6 +8,7 @@
 #ifndef VELD_COORD_OPTIONS_H
 #define VELD_COORD_OPTIONS_H
 
+#include "base/host_port.h"
 #include "coord/bounds.h"
 #include "coord/listen.h"
 #include "coord/log.h"
@@ -21,9 +22,9 @@ enum veld_coord_command {
 
 struct veld_coord_options {
     enum veld_coord_command command;
-    const char *db;      /* SERVE, FINGERPRINT, BACKUP */
-    const char *out;     /* BACKUP */
-    const char *connect; /* HEALTH */
+    const char *db;                      /* SERVE, FINGERPRINT, BACKUP */
+    const char *out;                     /* BACKUP */
+    char connect[VELD_HOST_PORT_STRLEN]; /* HEALTH */
     struct veld_listen_address listen, metrics;
     bool has_metrics;
     const char *tls_cert, *tls_key; /* both or none */

@@ -47,6 +47,20 @@ Test(coord_options, commands_and_their_arguments_in_any_order)
     cr_assert_str_eq(o.connect, "localhost:50051");
 }
 
+Test(coord_options, health_asks_the_usual_port_unless_told)
+{
+    static const char *const cases[][2] = {
+        {"203.0.113.1", "203.0.113.1:50051"},
+        {"::1", "[::1]:50051"},
+        {"coord.example:443", "coord.example:443"},
+    };
+    struct veld_coord_options o;
+    for (size_t i = 0; i < VELD_ARRAY_LEN(cases); i++) {
+        cr_assert_eq(PARSE(&o, "health", "--connect", cases[i][0]), -1, "%s", cases[i][0]);
+        cr_assert_str_eq(o.connect, cases[i][1]);
+    }
+}
+
 Test(coord_options, help_and_version_are_no_errors)
 {
     struct veld_coord_options o;
@@ -74,6 +88,8 @@ Test(coord_options, what_is_wrong_is_usage)
         {"--db", "x", "bakup", "a", NULL},
         {"--db", "x", "--unknown", NULL},
         {"fingerprint", NULL},
+        {"health", "--connect", "127.0.0.1:0", NULL},
+        {"health", "--connect", "a b", NULL},
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(wrong); i++)
         cr_assert_eq(parse(&o, wrong[i]), VELD_COORD_USAGE, "case %zu", i);
