@@ -1,5 +1,7 @@
 #include "coord/listen.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -123,6 +125,17 @@ int veld_listen_open(struct veld_listeners *out, const struct veld_listen_addres
                   strerror(errno));
     if (rc < 0)
         veld_listen_close(out);
+    return rc;
+}
+
+int veld_listen_wait(struct veld_listeners *out, const struct veld_listen_address *address,
+                     uint32_t ms, struct veld_diag *diag)
+{
+    uint64_t end_ns = veld_clock_mono_ns() + ms * VELD_NS_PER_MS;
+    int rc;
+    while ((rc = veld_listen_open(out, address, diag)) == VELD_E_EXIST &&
+           veld_clock_mono_ns() < end_ns)
+        usleep(20000);
     return rc;
 }
 

@@ -28,6 +28,10 @@ struct veld_listeners {
 VELD_MUST_USE int veld_listen_open(struct veld_listeners *out,
                                    const struct veld_listen_address *address,
                                    struct veld_diag *diag);
+/* Tries for `ms` when it is in use: a predecessor that was killed may take a moment to be gone, its child after it. */
+VELD_MUST_USE int veld_listen_wait(struct veld_listeners *out,
+                                   const struct veld_listen_address *address, uint32_t ms,
+                                   struct veld_diag *diag);
 void veld_listen_close(struct veld_listeners *l);
 
 #endif

@@ -1,7 +1,6 @@
 /*
  * veld-coord: the coord server and the few commands beside it.
  */
-#include "base/clock.h"
 #include "coord/commands.h"
 #include "coord/options.h"
 #include "coord/serve.h"
@@ -9,7 +8,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 struct program {
     const struct veld_coord_options *options;
@@ -44,23 +42,11 @@ static int run_alone(const struct program *p)
     return veld_serve(&what);
 }
 
-/* A predecessor that was killed may take a moment to be gone: its child goes after it. */
-static int listen_for_sure(struct veld_listeners *l, const struct veld_listen_address *address,
-                           struct veld_diag *diag)
-{
-    uint64_t end_ns = veld_clock_mono_ns() + VELD_COORD_PATIENCE_MS * VELD_NS_PER_MS;
-    int rc;
-    while ((rc = veld_listen_open(l, address, diag)) == VELD_E_EXIST &&
-           veld_clock_mono_ns() < end_ns)
-        usleep(20000);
-    return rc;
-}
-
 static int serve(const struct veld_coord_options *o)
 {
     struct veld_listeners l;
     struct veld_diag diag;
-    if (listen_for_sure(&l, &o->listen, &diag) < 0) {
+    if (veld_listen_wait(&l, &o->listen, VELD_COORD_PATIENCE_MS, &diag) < 0) {
         fprintf(stderr, "veld-coord: %s\n", diag.text);
         return VELD_COORD_FAILED;
     }

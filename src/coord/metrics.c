@@ -136,13 +136,11 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     return result;
 }
 
-int veld_metrics_open(struct veld_metrics **out, const struct veld_listen_address *address,
+int veld_metrics_open(struct veld_metrics **out, struct veld_listeners *listeners,
                       struct veld_server *server, struct veld_diag *diag)
 {
-    struct veld_listeners l;
-    int rc = veld_listen_open(&l, address, diag);
-    if (rc < 0)
-        return rc;
+    struct veld_listeners l = *listeners;
+    listeners->n = 0;
     struct veld_metrics *m = malloc(sizeof *m);
     if (!m) {
         veld_listen_close(&l);

@@ -13,9 +13,8 @@
 
 struct veld_metrics;
 
-/* `server` is borrowed until close. */
-VELD_MUST_USE int veld_metrics_open(struct veld_metrics **out,
-                                    const struct veld_listen_address *address,
+/* Takes over `listeners`, also when it fails. `server` is borrowed until close. */
+VELD_MUST_USE int veld_metrics_open(struct veld_metrics **out, struct veld_listeners *listeners,
                                     struct veld_server *server, struct veld_diag *diag);
 void veld_metrics_close(struct veld_metrics *m); /* NULL is allowed */
 

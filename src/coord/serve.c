@@ -20,6 +20,7 @@ struct parts {
     struct veld_service *service;
     struct veld_server *server;
     struct veld_metrics *metrics;
+    struct veld_listeners metrics_at; /* until `metrics` has them; `first` stays */
 };
 
 /* ---- Signals ---- */
@@ -76,14 +77,14 @@ static void harden(void)
 
 /* ---- Certificate ---- */
 
-/* From files, from the database, or a new one (`*made`). */
+/* From files it is there already; from the database, or a new one (`*made`). */
 static int find_certificate(struct parts *p, const struct veld_coord_options *o, bool *made,
                             struct veld_diag *diag)
 {
     uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
     *made = false;
     if (o->tls_cert)
-        return veld_tls_read(&p->tls, o->tls_cert, o->tls_key, now_s, diag);
+        return 0;
     int rc = veld_tls_load(&p->tls, p->store, diag);
     if (rc != VELD_E_NOENT)
         return rc;
@@ -96,12 +97,17 @@ static int find_certificate(struct parts *p, const struct veld_coord_options *o,
 static void announce(const struct veld_serve *w, const struct parts *p)
 {
     char at[VELD_ENDPOINT_STRLEN], fingerprint[VELD_TLS_FINGERPRINT_STRLEN];
+    char metrics[VELD_ENDPOINT_STRLEN];
     const struct veld_endpoint *first = &w->listeners->first;
     const char *host = w->options->listen.host;
     veld_endpoint_format(first, at);
     veld_tls_fingerprint(p->tls.certificate, fingerprint);
     veld_event(VELD_LOG_INFO, "listening", VELD_TEXT("address", at),
                VELD_TEXT("certificate", fingerprint), VELD_TEXT("version", VELD_VERSION));
+    if (p->metrics) {
+        veld_endpoint_format(&p->metrics_at.first, metrics);
+        veld_event(VELD_LOG_INFO, "metrics", VELD_TEXT("address", metrics));
+    }
     if (!w->announce)
         return;
     printf("veld-coord listening on %s, certificate %s (pin this)\n", at, fingerprint);
@@ -112,7 +118,7 @@ static void announce(const struct veld_serve *w, const struct parts *p)
     fflush(stdout);
 }
 
-/* As for the port (main.c): the lock of one that was killed goes with its last process. */
+/* As for the port (listen.h): the lock of one that was killed goes with its last process. */
 static int open_store(struct parts *p, const char *db, struct veld_diag *diag)
 {
     uint64_t end_ns = veld_clock_mono_ns() + VELD_COORD_PATIENCE_MS * VELD_NS_PER_MS;
@@ -140,15 +146,29 @@ static int open_service(struct parts *p, const struct veld_coord_options *o,
     return rc;
 }
 
+/* What may be refused without a trace, so that a slip in an option makes no database. */
+static int prepare(struct parts *p, const struct veld_coord_options *o, uint64_t now_s,
+                   struct veld_diag *diag)
+{
+    int rc = veld_crypto_init();
+    if (rc < 0)
+        return veld_fail(diag, rc, "libsodium does not work here");
+    if (o->tls_cert)
+        rc = veld_tls_read(&p->tls, o->tls_cert, o->tls_key, now_s, diag);
+    if (rc == 0 && o->has_metrics)
+        rc = veld_listen_wait(&p->metrics_at, &o->metrics, VELD_COORD_PATIENCE_MS, diag);
+    return rc;
+}
+
 static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_diag *diag)
 {
     const struct veld_coord_options *o = w->options;
     struct veld_now now = veld_clock_now();
     struct veld_coord_limits limits = o->limits;
     bool made;
-    int rc = veld_crypto_init();
+    int rc = prepare(p, o, now.wall_ns / VELD_NS_PER_S, diag);
     if (rc < 0)
-        return veld_fail(diag, rc, "libsodium does not work here");
+        return rc;
     if ((rc = open_store(p, o->db, diag)) < 0 || (rc = find_certificate(p, o, &made, diag)) < 0)
         return rc;
     /* The service first: a newer version's database stays as it is. */
@@ -160,13 +180,14 @@ static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_dia
         .service = p->service, .tls = &p->tls, .listeners = w->listeners, .limits = limits};
     rc = veld_server_open(&p->server, &server, diag);
     if (rc == 0 && o->has_metrics)
-        rc = veld_metrics_open(&p->metrics, &o->metrics, p->server, diag);
+        rc = veld_metrics_open(&p->metrics, &p->metrics_at, p->server, diag);
     return rc;
 }
 
 static void take_down(struct parts *p)
 {
     veld_metrics_close(p->metrics);
+    veld_listen_close(&p->metrics_at);
     veld_server_close(p->server);
     veld_service_close(p->service);
     veld_tls_clear(&p->tls);

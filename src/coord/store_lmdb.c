@@ -39,16 +39,20 @@ static struct store_lmdb *self(struct veld_store *s)
     return VELD_CONTAINER_OF(s, struct store_lmdb, store);
 }
 
+/* Is no database of LMDB's, or none of use. */
+static bool is_foreign(int rc)
+{
+    return rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED;
+}
+
 static int open_error(const char *path, int rc, struct veld_diag *diag)
 {
-    switch (rc) {
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_CORRUPTED:
+    if (is_foreign(rc))
         return veld_fail(diag, VELD_E_FORMAT,
                          "%s is no database of veld-coord, or it is damaged: restore a backup, "
                          "or move it away and start anew (members come back by themselves)",
                          path);
+    switch (rc) {
     case EACCES:
     case EPERM:
     case EROFS:
@@ -79,15 +83,21 @@ static int sync_folder(const char *path)
 static int env_open(MDB_env **out, const char *path, size_t map, unsigned flags)
 {
     MDB_env *env = NULL;
+    char lock[PATH_MAX];
+    snprintf(lock, sizeof lock, "%s-lock", path);
+    bool had_lock = access(lock, F_OK) == 0;
     int rc = mdb_env_create(&env);
     if (rc == 0)
         rc = mdb_env_set_mapsize(env, map);
     if (rc == 0)
         rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NORDAHEAD | flags, 0600);
-    if (rc)
-        mdb_env_close(env);
-    else
+    if (rc == 0) {
         *out = env;
+        return 0;
+    }
+    mdb_env_close(env);
+    if (is_foreign(rc) && !had_lock)
+        unlink(lock); /* nobody else uses it either, beside what is no database */
     return rc;
 }
 

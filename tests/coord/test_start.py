@@ -70,6 +70,9 @@ def test_a_second_server_of_a_database_is_refused(shared):
 def test_a_port_in_use_is_told(shared, tmp_path):
     assert "another program has that port" in fails(
         "--listen", shared.address, "--db", tmp_path / "db")
+    assert "another program has that port" in fails(
+        "--listen", "127.0.0.1:0", "--db", tmp_path / "db", "--metrics", shared.address)
+    assert not list(tmp_path.iterdir())  # no database was begun
 
 
 def test_a_newer_version_s_database_is_left_alone(start):
@@ -94,6 +97,8 @@ def test_a_newer_version_s_database_is_left_alone(start):
 def test_what_is_no_database_is_told(tmp_path):
     (tmp_path / "db").write_bytes(b"not a database" * 1000)
     assert "is no database of veld-coord" in fails("--listen", "127.0.0.1:0", "--db", tmp_path / "db")
+    assert "is no database of veld-coord" in fails("fingerprint", "--db", tmp_path / "db")
+    assert [f.name for f in tmp_path.iterdir()] == ["db"]  # nothing beside it
     assert "no-such" in fails("--listen", "127.0.0.1:0", "--db", tmp_path / "no-such" / "db")
 
 
@@ -102,6 +107,7 @@ def test_a_certificate_that_is_none_is_told(tmp_path):
     text = fails("--listen", "127.0.0.1:0", "--db", tmp_path / "db",
                  "--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
     assert str(tmp_path / "key") in text
+    assert [f.name for f in tmp_path.iterdir()] == ["cert"]
 
 
 @pytest.mark.parametrize("argv", [[], ["--db"], ["--db", "x", "--listen", "nowhere"], ["frobnicate"],
@@ -196,6 +202,7 @@ def test_metrics(start):
         with pytest.raises(urllib.error.HTTPError) as why:
             urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5)
         assert why.value.code == code
+    assert f"event=metrics address=127.0.0.1:{port}\n" in server.said()
     assert server.stop() == 0
 
 
