@@ -1,6 +1,8 @@
 #include "coord/server_probe.h"
 
 #include "base/bytes.h"
+#include "base/grpc_text.h"
+#include "base/log.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -103,7 +105,11 @@ static int judge(const char *address, struct answer *a, struct veld_diag *diag)
     if (a->status == GRPC_STATUS_OK)
         return veld_fail(diag, VELD_E_STATE, "the server at %s is stopping", address);
     char *text = grpc_slice_to_c_string(a->text);
-    veld_fail(diag, VELD_E_IO, "no coord server answers at %s: %s", address, text);
+    const char *reason = veld_grpc_reason(text);
+    veld_debug("the health check of %s ended with status %d: %s", address, (int)a->status,
+               text);
+    veld_fail(diag, VELD_E_IO, "no coord server answers at %s: %s", address,
+              reason ? reason : text);
     gpr_free(text);
     return VELD_E_IO;
 }

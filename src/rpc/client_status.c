@@ -1,6 +1,8 @@
 #include "rpc/client_impl.h"
 
 #include "base/bytes.h"
+#include "base/grpc_text.h"
+#include "base/log.h"
 #include "crypto/primitives.h"
 #include "rpc/text.h"
 
@@ -96,6 +98,12 @@ static int unavailable(const struct veld_rpc_op *op, const char *text, struct ve
             "CA that was given: check the CA's file and the address, then: veld "
             "login --coord %s --ca FILE",
             address, address);
+    const char *reason = veld_grpc_reason(text);
+    if (reason)
+        return veld_fail(diag, VELD_E_IO,
+                         "the coord server at %s cannot be reached (%s): check the address, "
+                         "that veld-coord runs there, and that no firewall is in the way",
+                         address, reason);
     return veld_fail(diag, VELD_E_IO,
                      "the coord server at %s is not available (%s): check the address, that "
                      "veld-coord runs there, and that no firewall is in the way",
@@ -106,6 +114,8 @@ static int failed(const struct veld_rpc_op *op, int err, const char *text,
                   struct veld_diag *diag)
 {
     const char *address = op->client->address;
+    veld_debug("a call to the coord server at %s ended with status %d: %s", address,
+               (int)op->status, text);
     switch (op->status) {
     case GRPC_STATUS_UNAVAILABLE: return unavailable(op, text, diag);
     case GRPC_STATUS_CANCELLED:

@@ -162,7 +162,8 @@ def test_health(shared, coord):
 def test_no_server_is_no_health():
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = "127.0.0.1:%d" % unused.getsockname()[1]
-    assert "no coord server answers" in fails("health", "--connect", address)
+    assert fails("health", "--connect", address) == (
+        f"veld-coord: no coord server answers at {address}: the connection is refused\n")
 
 
 def free_port():

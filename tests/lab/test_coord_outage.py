@@ -31,7 +31,7 @@ def health(mesh, name):
 def test_nothing_that_is_known_needs_the_server(mesh):
     mesh.reaches("first", "second.veld")
     mesh.process.kill()
-    eventually(lambda: "is not reached" in health(mesh, "first"), "status says so", 10)
+    eventually(lambda: "cannot be reached" in health(mesh, "first"), "status says so", 10)
     assert mesh["first"].status()["coord"]["state"] in ("waiting", "connecting")
     assert mesh["first"].pings("second.veld", 3, interval=0.2) == 3
     assert mesh["first"].status()["network"]["online"] == 2, "itself, and whom it has a session with"

@@ -255,7 +255,9 @@ Test(rpc_client, says_who_cannot_be_reached)
     struct veld_rpc_client *c;
     stop();
     cr_expect_eq(ask("Echo", "x", 1, 5000), VELD_E_IO);
-    cr_expect(says(address) && says("check the address"), "%s", diag.text);
+    cr_expect(says(address) && says("(the connection is refused): check the address"), "%s",
+              diag.text);
+    cr_expect(!says("ipv4:"), "%s", diag.text);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         s.address = bad[i].address;
         cr_expect_eq(veld_rpc_open(&c, &s, &diag), VELD_E_FORMAT);

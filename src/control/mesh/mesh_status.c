@@ -87,6 +87,9 @@ static void say_of_coord(struct health *h)
             (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "ahead of" : "behind");
     else if (info.error[0] && info.err == VELD_E_EXIST)
         say(h, "the coord server does not list this machine: %s", info.error);
+    else if (info.error[0] && strstr(info.error, info.address)) /* once is enough */
+        say(h, "%s. Peers that are known are reached all the same; it is tried again",
+            info.error);
     else if (info.error[0])
         say(h,
             "the coord server at %s %s: %s. Peers that are known are reached all the same; it "
