@@ -52,7 +52,7 @@ struct veld_rpc_server {
  * Ask a server for its certificate over TLS, and nothing else: for a first look
  * (`veld login`). `ca` NULL: take any; else it must vouch for it and the host's name.
  * `*pem` is the caller's to free. Blocks, at most `timeout_ms`.
- * VELD_E_IO (unreachable, refused, no TLS), VELD_E_AUTH, VELD_E_FORMAT (bad address).
+ * VELD_E_IO (unreachable, refused, no TLS, no HTTP/2), VELD_E_AUTH, VELD_E_FORMAT (bad address).
  */
 VELD_MUST_USE int veld_rpc_probe(const char *address, const char *ca, int timeout_ms,
                                  uint8_t certificate[32], char **pem, struct veld_diag *diag);

@@ -26,6 +26,7 @@
 struct probe {
     const char *text; /* HOST:PORT as given */
     struct veld_rpc_address address;
+    int timeout_ms;
     uint64_t until_ns;
     int fd;
     SSL_CTX *context;
@@ -155,27 +156,62 @@ static int fill(struct probe *p)
     return BIO_write(SSL_get_rbio(p->ssl), bytes, (int)n) == n ? 0 : ENOMEM;
 }
 
+/* What else speaks TLS, a web server say, is not to be trusted by mistake for a coord server. */
+static int refuse_other(const struct probe *p, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_IO,
+                     "what answers at %s speaks TLS but is no coord server (no HTTP/2): check "
+                     "that it is veld-coord's port",
+                     p->text);
+}
+
+static int check_protocol(const struct probe *p, struct veld_diag *diag)
+{
+    const unsigned char *chosen;
+    unsigned len;
+    SSL_get0_alpn_selected(p->ssl, &chosen, &len);
+    return len == 2 && memcmp(chosen, "h2", 2) == 0 ? 0 : refuse_other(p, diag);
+}
+
+/* OpenSSL gave up. */
+static int handshake_failed(const struct probe *p, struct veld_diag *diag)
+{
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)
+        return refuse_other(p, diag);
+    return veld_fail(
+        diag, VELD_E_IO,
+        "what answers at %s does not speak TLS: check that it is veld-coord's port", p->text);
+}
+
+/* The socket did, by an errno. */
+static int connection_failed(const struct probe *p, int error, struct veld_diag *diag)
+{
+    if (error == ETIMEDOUT)
+        return veld_fail(diag, VELD_E_IO,
+                         "what listens at %s did not answer in %g s: check that it is "
+                         "veld-coord's port, and try again",
+                         p->text, p->timeout_ms / 1000.0);
+    return veld_fail(diag, VELD_E_IO,
+                     "what answers at %s ended the TLS handshake (%s): check that it is "
+                     "veld-coord's port",
+                     p->text, strerror(error));
+}
+
 static int handshake(struct probe *p, struct veld_diag *diag)
 {
+    ERR_clear_error();
     for (;;) {
         int done = SSL_do_handshake(p->ssl);
         int why = SSL_get_error(p->ssl, done);
         int rc = flush(p);
         if (done == 1)
-            return 0;
+            return check_protocol(p, diag);
         if (why != SSL_ERROR_WANT_READ)
-            return veld_fail(diag, VELD_E_IO,
-                             "what answers at %s does not speak TLS: check that it is "
-                             "veld-coord's port",
-                             p->text);
+            return handshake_failed(p, diag);
         if (rc == 0)
             rc = fill(p);
         if (rc != 0)
-            return veld_fail(
-                diag, VELD_E_IO,
-                "what answers at %s ended the TLS handshake (%s): check that it is "
-                "veld-coord's port",
-                p->text, strerror(rc));
+            return connection_failed(p, rc, diag);
     }
 }
 
@@ -241,7 +277,7 @@ static int take_certificate(const struct probe *p, const char *ca, uint8_t certi
 int veld_rpc_probe(const char *address, const char *ca, int timeout_ms, uint8_t certificate[32],
                    char **pem, struct veld_diag *diag)
 {
-    struct probe p = {.text = address, .fd = -1};
+    struct probe p = {.text = address, .timeout_ms = VELD_MAX(timeout_ms, 1), .fd = -1};
     uint8_t any[32];
     *pem = NULL;
     int rc = veld_rpc_address_parse(address, &p.address, diag);
@@ -249,7 +285,7 @@ int veld_rpc_probe(const char *address, const char *ca, int timeout_ms, uint8_t 
         rc = veld_fail(diag, VELD_E_FORMAT, "the CA's file holds no certificate in PEM");
     if (rc < 0)
         return rc;
-    p.until_ns = veld_clock_mono_ns() + (uint64_t)VELD_MAX(timeout_ms, 1) * VELD_NS_PER_MS;
+    p.until_ns = veld_clock_mono_ns() + (uint64_t)p.timeout_ms * VELD_NS_PER_MS;
     rc = make_tls(&p, diag);
     if (rc == 0)
         rc = connect_any(&p, diag);

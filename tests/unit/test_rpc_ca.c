@@ -6,7 +6,9 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -222,14 +224,38 @@ struct odd {
     const char *bytes;
     size_t len;
     bool hangs_up;
+    int alpn; /* TLS, as a web server has it: what it makes of the protocols offered */
+    bool speaks_tls;
 };
+
+static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                  const unsigned char *in, unsigned in_len, void *ctx)
+{
+    return ((const struct odd *)ctx)->alpn;
+}
+
+static void shake_hands(struct odd *o, int fd)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    cr_assert(SSL_CTX_use_certificate(context, leaf.x) == 1 &&
+              SSL_CTX_use_PrivateKey(context, leaf.pkey) == 1);
+    SSL_CTX_set_alpn_select_cb(context, choose, o);
+    SSL *ssl = SSL_new(context);
+    SSL_set_fd(ssl, fd);
+    signal(SIGPIPE, SIG_IGN); /* the probe hangs up as soon as it knows */
+    (void)SSL_accept(ssl);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+}
 
 static void *be_odd(void *ctx)
 {
     struct odd *o = ctx;
     int fd = accept(o->listener, NULL, NULL);
     char gone[4096];
-    if (recv(fd, gone, sizeof gone, 0) > 0 && o->len)
+    if (o->speaks_tls)
+        shake_hands(o, fd);
+    else if (recv(fd, gone, sizeof gone, 0) > 0 && o->len)
         (void)!send(fd, o->bytes, o->len, MSG_NOSIGNAL);
     if (!o->hangs_up)
         while (recv(fd, gone, sizeof gone, 0) > 0)
@@ -267,7 +293,19 @@ Test(rpc_ca, probe_says_what_answers)
     cr_expect_eq(probe_odd(&gone, 5000), VELD_E_IO);
     cr_expect(strstr(diag.text, "ended the TLS handshake"), "%s", diag.text);
     cr_expect_eq(probe_odd(&silent, 100), VELD_E_IO);
-    cr_expect(strstr(diag.text, "imed out"), "%s", diag.text);
+    cr_expect(strstr(diag.text, "did not answer in 0.1 s"), "%s", diag.text);
+}
+
+/* Before anybody is asked to trust its certificate. */
+Test(rpc_ca, probe_refuses_what_speaks_tls_but_no_http2)
+{
+    static const int alpn[] = {SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_ALERT_FATAL};
+    for (size_t i = 0; i < sizeof alpn / sizeof alpn[0]; i++) {
+        struct odd web = {.speaks_tls = true, .alpn = alpn[i]};
+        cr_expect_eq(probe_odd(&web, 5000), VELD_E_IO);
+        cr_expect(strstr(diag.text, "speaks TLS but is no coord server (no HTTP/2)"), "%zu: %s",
+                  i, diag.text);
+    }
 }
 
 Test(rpc_ca, probe_says_who_cannot_be_reached)
