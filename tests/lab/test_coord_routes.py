@@ -70,6 +70,25 @@ def test_what_a_membership_does_not_allow_is_not_offered(mesh):
     mesh.reaches("first", "192.168.77.9")
 
 
+def test_an_approval_that_nobody_waits_for_any_more_is_taken_up(mesh):
+    mesh["second"].veld("join", mesh.token())
+    asks = mesh["second"].spawn(VELD, "set", "--routes", LAN)
+    code = eventually(lambda: re.search(r"veld approve (\S{4}-\S{4})", asks.out() + asks.err()),
+                      "it asks")[1]
+    asks.kill()
+    health = lambda: " ".join(mesh["second"].status()["health"])
+    eventually(lambda: f"{LAN} is not offered yet" in health(), health, 20)
+    mesh["first"].veld("approve", code, "--routes", LAN)
+    mesh.sees("first", "second", routes=[LAN], timeout=25)
+    mesh.reaches("first", "192.168.77.9")
+    mesh.healthy("second")
+    assert not mesh["second"].sh("ls /var/lib/veld/networks/mynet/request", check=False).stdout
+    # And it is in effect at the next start.
+    mesh.down("second")
+    mesh.up("second")
+    mesh.sees("first", "second", routes=[LAN])
+
+
 def test_no_route_that_takes_this_machines_own_traffic(mesh):
     """All of them allowed by the owner, and still: not one that leads to the server, to this
     machine's own networks, or to another member."""

@@ -1,5 +1,7 @@
 #include "control/mesh/requests.h"
 
+#include "trust/join_request.h"
+
 #include "../support/trust_rig.h"
 
 #include <criterion/criterion.h>
@@ -83,6 +85,28 @@ Test(mesh_requests, restoring)
     cr_assert_arr_eq(bytes, rig.network_bytes.p, rig.network_bytes.len);
     veld__coord__v1__create_network_request__free_unpacked(m, NULL);
     veld_blob_clear(&out);
+}
+
+Test(mesh_requests, asking_again)
+{
+    struct veld_join_request r = {.created_s = rig.now_s, .name = "me"}, read;
+    struct veld_blob request = {0}, out;
+    memcpy(r.network_id, rig.network.id, sizeof r.network_id);
+    memcpy(r.member, me.id->pub, sizeof r.member);
+    cr_assert_eq(veld_join_request_sign(&request, me.id->seed, &r), 0);
+    cr_assert_eq(veld_request_join(&out, &request), 0);
+    Veld__Coord__V1__RequestJoinRequest *m =
+        veld__coord__v1__request_join_request__unpack(NULL, out.len, out.p);
+    cr_assert_not_null(m);
+    uint8_t sent[VELD_SIGNED_MAX];
+    size_t len = veld__trust__v1__signed__pack(m->request, sent);
+    cr_assert_eq(veld_join_request_read(sent, len, &read), 0);
+    cr_assert_str_eq(read.name, "me");
+    veld__coord__v1__request_join_request__free_unpacked(m, NULL);
+    veld_blob_clear(&out);
+    request.len--;
+    cr_assert_eq(veld_request_join(&out, &request), VELD_E_FORMAT);
+    veld_blob_clear(&request);
 }
 
 Test(mesh_requests, watching_signalling_leaving)

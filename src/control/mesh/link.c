@@ -22,6 +22,7 @@ enum call_kind {
     CALL_SIGNAL,
     CALL_LIST,
     CALL_GET_LIST,
+    CALL_JOIN,
 };
 
 struct call {
@@ -291,6 +292,19 @@ static void on_list(struct veld_link *l, const struct veld_intake_result *r)
     veld_blob_clear(&list);
 }
 
+static void on_answer(struct veld_link *l, const struct veld_intake_result *r)
+{
+    struct veld_blob chain = {0};
+    enum veld_coord_join state = VELD_JOIN_WAITING;
+    l->sending--;
+    if (r->err < 0)
+        veld_debug("the coord server is asked after the request again: %s",
+                   (const char *)r->plain.p);
+    else if (veld_coord_read_join(r->plain.p, r->plain.len, &state, &chain) == 0)
+        l->cfg.ops.answered(l->cfg.ops.ctx, state, &chain);
+    veld_blob_clear(&chain);
+}
+
 static void on_hello(struct veld_link *l, const struct veld_intake_result *r)
 {
     struct veld_coord_hello hello;
@@ -331,6 +345,7 @@ void veld_link_on_plain(struct veld_link *l, const struct veld_intake_result *r)
         step(l, VELD_LINK_EV_ENDED, r->err < 0 ? r->err : VELD_E_IO, false);
         break;
     case CALL_GET_LIST: on_list(l, r); break;
+    case CALL_JOIN: on_answer(l, r); break;
     case CALL_SIGNAL:
     case CALL_LIST:
         l->sending--;
@@ -399,6 +414,13 @@ int veld_link_send_revocations(struct veld_link *l, const struct veld_blob *list
     struct veld_blob body;
     int rc = veld_request_revocations(&body, l->cfg.network_id, list);
     return rc < 0 ? rc : send_beside(l, CALL_LIST, "PublishRevocations", &body);
+}
+
+int veld_link_send_join(struct veld_link *l, const struct veld_blob *request)
+{
+    struct veld_blob body;
+    int rc = veld_request_join(&body, request);
+    return rc < 0 ? rc : send_beside(l, CALL_JOIN, "RequestJoin", &body);
 }
 
 /* ---- Begin and end ---- */

@@ -23,6 +23,7 @@
 #include "control/mesh/requests.h"
 #include "crypto/identity.h"
 #include "rpc/client.h"
+#include "rpc/coord.h"
 
 #define VELD_LINK_LEAVE_MS 1000
 #define VELD_LINK_SKEW_S                                                                       \
@@ -42,6 +43,8 @@ struct veld_link_ops {
     void (*resume)(void *ctx, uint64_t *revision, uint64_t *revocation_epoch);
     /* The server says that we are let in no more, and that this list says why. Not verified. */
     void (*refused)(void *ctx, const struct veld_blob *list);
+    /* What became of our request to join. `chain` is set when it is approved. Not verified. */
+    void (*answered)(void *ctx, enum veld_coord_join state, const struct veld_blob *chain);
     /* The state that is shown changed. */
     void (*changed)(void *ctx);
 };
@@ -83,6 +86,8 @@ bool veld_link_is_connected(const struct veld_link *l);
 VELD_MUST_USE int veld_link_send_signal(struct veld_link *l, const uint8_t to[32],
                                         const struct veld_blob *sealed);
 VELD_MUST_USE int veld_link_send_revocations(struct veld_link *l, const struct veld_blob *list);
+/* A signed JoinRequest: what becomes of it is told by `answered`. */
+VELD_MUST_USE int veld_link_send_join(struct veld_link *l, const struct veld_blob *request);
 
 /* Facts for status. Strings live until the next call of any function here. */
 struct veld_link_info {

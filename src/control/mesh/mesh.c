@@ -192,6 +192,7 @@ static gboolean on_tick(gpointer data)
     veld_mesh_forget_idle(m);
     veld_signals_prune(m->signals, &now);
     veld_mesh_save_pins(m);
+    veld_mesh_ask_after_request(m);
     if (cache_is_due(m))
         store_cache(m);
     return G_SOURCE_CONTINUE;
@@ -309,6 +310,7 @@ static void open_link(struct veld_mesh *m)
                 .registered = veld_mesh_on_registered,
                 .resume = resume,
                 .refused = on_refused,
+                .answered = veld_mesh_on_answer,
                 .changed = on_link_changed},
     };
     memcpy(cfg.server.certificate, m->profile.coord.certificate, 32);

@@ -6,6 +6,7 @@
  *   mesh_peers.c    members become peers
  *   mesh_routes.c   which of their routes are used
  *   mesh_record.c   this machine's own record
+ *   mesh_asked.c    a request for more routes that still waits
  *   mesh_calls.c    signals between members
  *   mesh_trust.c    pins: at handshakes, and by the user
  *   mesh_revoked.c  revocations, from the server and from members
@@ -63,6 +64,11 @@ struct veld_mesh {
     struct veld_revocations *revoked;
     bool self_revoked;
     struct veld_ip lease; /* as the server last gave it; in effect from the next start on */
+
+    /* A request that waits for its answer; mesh_asked.c. */
+    bool asks;
+    struct veld_prefix asked_route; /* the first that is not allowed yet */
+    uint64_t asked_ns;              /* 0: not yet */
 
     /* Handing the list on; mesh_revoked.c. */
     struct veld_spread *spread;
@@ -155,6 +161,11 @@ struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m);
 bool veld_mesh_refresh_record(struct veld_mesh *m);
 VELD_MUST_USE int veld_mesh_sign_record(void *ctx, struct veld_blob *out, struct veld_ip *want);
 bool veld_mesh_on_registered(void *ctx, const struct veld_registered *r);
+
+/* mesh_asked.c */
+/* Whatever waits in the folder; not too often. */
+void veld_mesh_ask_after_request(struct veld_mesh *m);
+void veld_mesh_on_answer(void *ctx, enum veld_coord_join state, const struct veld_blob *chain);
 
 /* mesh_calls.c */
 void veld_mesh_on_wanted(void *ctx, uint32_t id);

@@ -48,7 +48,7 @@ static void say_of_self(struct health *h)
 {
     const struct veld_mesh *m = h->m;
     const char *network = m->network.name;
-    char ip[VELD_IP_STRLEN];
+    char ip[VELD_IP_STRLEN], route[VELD_PREFIX_STRLEN];
     uint64_t ends_s = m->profile.membership.ends_s;
     if (m->self_revoked)
         say(h,
@@ -65,7 +65,13 @@ static void say_of_self(struct health *h)
             "the coord server leases this machine another IPv4 address, %s, which takes effect "
             "with: veld down && veld up --network %s",
             veld_ip_format(&m->lease, ip), network);
-    if (m->record.n_routes < m->config->n_routes)
+    if (m->asks)
+        say(h,
+            "%s is not offered yet: its approval is waited for, by veld approve at the owner's "
+            "or "
+            "an admin's machine, and is taken up when it comes",
+            veld_prefix_format(&m->asked_route, route));
+    else if (m->record.n_routes < m->config->n_routes)
         say(h,
             "%zu of %zu routes are not offered, since this machine's membership does not allow "
             "them; ask for them with: veld set --routes",

@@ -52,6 +52,16 @@ int veld_request_restore(struct veld_blob *out, const struct veld_blob *signed_n
     return rc;
 }
 
+int veld_request_join(struct veld_blob *out, const struct veld_blob *signed_request)
+{
+    Veld__Coord__V1__RequestJoinRequest m = VELD__COORD__V1__REQUEST_JOIN_REQUEST__INIT;
+    m.request = signed_part(signed_request);
+    *out = (struct veld_blob){0};
+    int rc = m.request ? veld_wire_pack(out, &m, REQUEST_MAX) : VELD_E_FORMAT;
+    veld_wire_free(m.request);
+    return rc;
+}
+
 int veld_request_watch(struct veld_blob *out, const uint8_t network_id[32],
                        uint64_t from_revision, uint64_t revocation_epoch)
 {

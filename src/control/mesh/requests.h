@@ -28,6 +28,8 @@ VELD_MUST_USE int veld_request_revocations(struct veld_blob *out, const uint8_t 
                                            const struct veld_blob *list);
 VELD_MUST_USE int veld_request_get_revocations(struct veld_blob *out,
                                                const uint8_t network_id[32]);
+VELD_MUST_USE int veld_request_join(struct veld_blob *out,
+                                    const struct veld_blob *signed_request);
 /* Go offline; membership, name and address stay. */
 VELD_MUST_USE int veld_request_leave(struct veld_blob *out, const uint8_t network_id[32]);
 
