@@ -14,6 +14,7 @@
 #define COORD_NAME  "veld.coord.v1.Coord"
 #define METHOD_MAX  64 /* characters of a method's name, and NUL */
 #define AUTH_KEY    "veld-auth-bin"
+#define HEALTH_MAX  256 /* bytes of a HealthCheckRequest: a name; nobody signs them */
 
 static bool slice_is(grpc_slice s, const char *text)
 {
@@ -49,7 +50,8 @@ static void find_auth(const struct server_call *c, struct veld_service_request *
 static void answer_health(struct server_call *c, const uint8_t *body, size_t len)
 {
     Grpc__Health__V1__HealthCheckRequest *q =
-        grpc__health__v1__health_check_request__unpack(NULL, len, body);
+        len > HEALTH_MAX ? NULL
+                         : grpc__health__v1__health_check_request__unpack(NULL, len, body);
     if (!q) {
         server_call_fail(c, VELD_CODE_INVALID_ARGUMENT, "malformed HealthCheckRequest");
         return;

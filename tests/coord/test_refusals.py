@@ -269,6 +269,30 @@ def test_a_watch_is_no_plain_call_and_no_plain_call_a_watch(coord, net):
         next(call(body, metadata=coord.signed("ListPeers", member.key, body)))).members
 
 
+def test_fields_that_are_not_known_are_passed_over_but_not_without_end(coord):
+    """Each costs the server far more than the two bytes that it costs to send."""
+    key, unknown = Key(), b"\x78\x00"
+    known = pb.GetRevocationsRequest(network_id=bytes(32)).SerializeToString()
+
+    def call(method, body):
+        return coord.raw(method, body, coord.signed(method, key, body))
+
+    with refusal("NOT_FOUND"):
+        call("GetRevocations", known + unknown * 20)
+    for method, n in [("GetRevocations", 480), ("RegisterMember", 30000),
+                      ("PublishRevocations", 260000)]:
+        with refusal("INVALID_ARGUMENT") as why:
+            call(method, known + unknown * n)
+        assert "the request is no" in why.text
+
+
+def test_health_reads_no_more_than_a_name(coord):
+    assert coord.health("veld.coord.v1.Coord") == "SERVING"
+    with refusal("INVALID_ARGUMENT") as why:
+        coord.raw("Check", b"\x78\x00" * 500000, service="/grpc.health.v1.Health/")
+    assert "malformed" in why.text
+
+
 def test_a_message_is_at_most_a_mebibyte(coord):
     with refusal("RESOURCE_EXHAUSTED"):
         coord.raw("Hello", bytes(MIB + 1))
