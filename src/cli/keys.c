@@ -1,3 +1,4 @@
+#include "base/paths.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "crypto/identity.h"
@@ -45,7 +46,13 @@ static int pubkey_of_daemon(const char *socket)
 {
     struct veld_diag diag;
     json_t *answer;
-    if (veld_client_call(socket, "/v1/pubkey", NULL, &answer, &diag) < 0)
+    char state_dir[PATH_MAX];
+    int called = veld_client_call(socket, "/v1/pubkey", NULL, &answer, &diag);
+    if (called == VELD_E_NOENT && veld_path_state_dir(NULL, state_dir) == 0)
+        return veld_cli_fail("%s, or name the file of an identity, as in: veld pubkey "
+                             "%s/identity",
+                             diag.text, state_dir);
+    if (called < 0)
         return veld_cli_fail_diag(&diag);
     const char *text = json_string_value(json_object_get(answer, "pubkey"));
     int rc = text ? VELD_CLI_DONE : veld_cli_fail("veld-daemon did not tell its public key");

@@ -95,7 +95,7 @@ static void help_option(const struct veld_cli_option *o, FILE *stream)
         snprintf(letter, sizeof letter, "-%c, ", o->letter);
     snprintf(name, sizeof name, "--%s%s%s", o->name, o->value ? " " : "",
              o->value ? o->value : "");
-    fprintf(stream, "  %s%-22s %s\n", letter, name, o->help);
+    fprintf(stream, "  %s%-24s %s\n", letter, name, o->help);
 }
 
 void veld_cli_help(FILE *stream)

@@ -2,9 +2,11 @@
 #include "cli/client.h"
 #include "cli/format.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define DEFAULT_TRIES 3
@@ -41,6 +43,30 @@ static int ping_once(const struct veld_cli *cli, struct veld_diag *diag)
     return 0;
 }
 
+/* By its name, in full or not, or one of its addresses. */
+static bool is_self(const struct veld_cli *cli)
+{
+    struct veld_diag ignored;
+    const char *asked = cli->args[0];
+    json_t *status, *item;
+    size_t i;
+    if (veld_client_call(cli->socket, "/v1/status", NULL, &status, &ignored) < 0)
+        return false;
+    const char *name = veld_json_text(status, "name");
+    size_t len = strlen(name);
+    bool self = strncasecmp(asked, name, len) == 0 &&
+                (!asked[len] || strcasecmp(asked + len, ".veld") == 0);
+    json_array_foreach(json_object_get(json_object_get(status, "interface"), "addresses"), i,
+                       item)
+    {
+        const char *address = json_string_value(item) ? json_string_value(item) : "";
+        len = strcspn(address, "/");
+        self = self || (len > 0 && strlen(asked) == len && strncmp(asked, address, len) == 0);
+    }
+    json_decref(status);
+    return self;
+}
+
 static int ping(const struct veld_cli *cli)
 {
     const char *count_text = cli->option[OPTION_COUNT];
@@ -64,6 +90,8 @@ static int ping(const struct veld_cli *cli)
             if (!count_text)
                 break;
         } else {
+            if (rc != VELD_E_LIMIT && is_self(cli))
+                return veld_cli_fail("%s is this machine", cli->args[0]);
             veld_cli_fail_diag(&diag);
             if (rc != VELD_E_LIMIT)
                 return VELD_CLI_FAILED;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 enum { OPTION_JSON, OPTION_DUMP = 0 };
@@ -238,6 +239,8 @@ static int peers(const struct veld_cli *cli)
     int rc = 0;
     if (!cli->option[OPTION_DUMP]) {
         rc = print_peers(json, stdout);
+        if (json_array_size(json_object_get(json, "peers")) == 0 && isatty(STDOUT_FILENO))
+            puts("there are no peers yet");
     } else {
         json_array_foreach(json_object_get(json, "peers"), i, peer)
         {

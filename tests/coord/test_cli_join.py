@@ -364,6 +364,9 @@ def test_revoked_tokens_let_nobody_in_and_whom_they_let_in_stays(first, machine,
     second.publish(coord)
     assert "revoked" in first.veld("token", "list").stdout
     assert "revoked already" in first.fails("token", "revoke", one)
+    token(first)
+    (two,) = set(ids(first)) - {one}
+    assert "nobody had joined by it" in first.veld("token", "revoke", two).stdout
     assert "no token made here has the id" in first.fails("token", "revoke", "ffffffff")
 
 

@@ -44,3 +44,13 @@ def test_leaving_needs_a_name(both):
     both.fails("leave", both.names[0], "--network", both.names[1], "--yes", code=2)
     assert both.names[1] in both.veld("leave", "--network", both.names[1], "--yes").stdout
     assert f"network {both.names[0]}\n" in both.veld("set").stdout
+
+
+def test_no_peers_are_told_on_a_terminal(both):
+    both.veld("up", "--network", both.names[1], root=True)
+    assert both.veld("peers").stdout == ""
+    with both.terminal("peers") as terminal:
+        assert terminal.wait() == 0 and "no peers yet" in terminal.said
+    both.down()
+    assert f"veld pubkey {both.state}/identity" in both.fails("pubkey")
+    assert 'code "" waits' in both.fails("approve", "", "--network", both.names[1])

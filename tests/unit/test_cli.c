@@ -288,7 +288,7 @@ Test(cli, without_a_daemon)
         cr_expect_eq(run("%s", commands[i]), 1);
         says("veld is not running");
         says("sudo veld --socket ");
-        says(" up\n");
+        says(i == 6 ? " up, or name the file of an identity, as in: veld pubkey " : " up\n");
     }
     cr_assert_eq(run("version"), 0);
     cr_assert_str_eq(output, "veld " VELD_VERSION " (protocol 1)\n");
@@ -376,6 +376,10 @@ Test(cli_served, ping)
     cr_assert_str_eq(output, "pong from b (10.0.0.2) via direct 192.0.2.7:5 in 1.2ms\n");
     cr_assert_eq(run("ping b -c 2"), 0);
     cr_assert_not_null(strstr(strchr(output, '\n') + 1, "pong from b"));
+    cr_assert_eq(run("ping A"), 1);
+    says("A is this machine");
+    cr_assert_eq(run("ping a.veld"), 1);
+    says("a.veld is this machine");
     cr_assert_eq(run("ping nobody"), 1);
     cr_assert_str_eq(output, "veld: no peer is called nobody\n");
     cr_assert_eq(run("ping lost -c 1"), 1);

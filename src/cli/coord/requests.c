@@ -54,10 +54,11 @@ int veld_requests_find(const struct veld_requests *r, const char *typed,
         n++;
     }
     if (n == 0)
-        return veld_fail(diag, VELD_E_NOENT,
-                         "nobody with the code %.40s waits to be let in; see who does: veld "
-                         "approve",
-                         typed);
+        return veld_fail(
+            diag, VELD_E_NOENT,
+            "nobody with the code \"%.40s\" waits to be let in; see who does: veld "
+            "approve",
+            typed);
     if (n > 1)
         return veld_fail(
             diag, VELD_E_STATE,

@@ -330,9 +330,13 @@ static int revoke_token(struct veld_admin *a, const struct veld_cli *cli,
         rc = veld_revoking_publish(a, key, (const uint8_t(*)[32])kept, n, cli->socket, diag);
     if (rc == VELD_E_EXIST)
         rc = veld_fail(diag, rc, "token %s is revoked already", cli->args[0]);
-    if (rc == 0)
-        printf("token %s lets nobody in any more; the %zu it let in stay%s\n", cli->args[0], n,
-               n > 0 ? " (veld revoke NAME puts one out)" : "");
+    if (rc == 0 && n == 0)
+        printf("token %s lets nobody in any more; nobody had joined by it\n", cli->args[0]);
+    else if (rc == 0)
+        printf(
+            "token %s lets nobody in any more; the %zu it let in stay (veld revoke NAME puts "
+            "one out)\n",
+            cli->args[0], n);
     free(kept);
     veld_members_clear(&members);
     return rc;
