@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,18 +33,28 @@ static int open_secret(const char *path, const char *what, const char *remedy,
  * The mode that counts is that of the file which was opened, so a symbolic link
  * may lead to it (as managed secrets often do) without a race.
  */
-static int check_mode(int fd, const char *path, const char *what, struct veld_diag *diag)
+static int look_at(int fd, const char *path, const char *what, struct stat *st,
+                   struct veld_diag *diag)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
+    if (fstat(fd, st) < 0)
         return veld_fail(diag, VELD_E_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st->st_mode))
         return veld_fail(diag, VELD_E_FORMAT, "%s: the %s is not a regular file", path, what);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
+    return 0;
+}
+
+static bool is_open_to_others(const struct stat *st)
+{
+    return st->st_mode & (S_IRWXG | S_IRWXO);
+}
+
+static int check_mode(const struct stat *st, const char *path, struct veld_diag *diag)
+{
+    if (is_open_to_others(st))
         return veld_fail(diag, VELD_E_PERM,
                          "%s: mode %04o lets others than its owner use the secret; mend it "
                          "with: chmod 600 %s",
-                         path, (unsigned)(st.st_mode & 07777), path);
+                         path, (unsigned)(st->st_mode & 07777), path);
     return 0;
 }
 
@@ -73,13 +84,21 @@ int veld_secret_file_read(const char *path, const char *what, const char *remedy
                           uint8_t out[32], struct veld_diag *diag)
 {
     char text[TEXT_LEN + 2];
+    struct stat st;
     memset(out, 0, 32);
     int fd = open_secret(path, what, remedy, diag);
     if (fd < 0)
         return fd;
-    int rc = check_mode(fd, path, what, diag);
+    int rc = look_at(fd, path, what, &st, diag);
     if (rc == 0)
         rc = read_text(fd, path, what, remedy, text, out, diag);
+    if (rc == VELD_E_FORMAT && S_ISREG(st.st_mode) && is_open_to_others(&st))
+        rc = veld_fail(diag, rc, /* some other file: it is not to be moved away */
+                       "%s: is no %s file, which holds 32 bytes in base64 (44 characters and a "
+                       "newline); name the right one",
+                       path, what);
+    if (rc == 0)
+        rc = check_mode(&st, path, diag);
     close(fd);
     veld_wipe(text, sizeof text);
     if (rc < 0)
@@ -102,7 +121,8 @@ int veld_secret_file_create(const char *path, const char *what, const uint8_t se
         return veld_fail(diag, rc, "%s: already exists; an %s is never overwritten", path,
                          what);
     if (rc < 0)
-        return veld_fail(diag, rc, "%s: cannot write the %s: %s", path, what,
-                         strerror(saved_errno));
+        return veld_fail(diag, rc, "%s: cannot write the %s: %s%s", path, what,
+                         strerror(saved_errno),
+                         rc == VELD_E_NOENT ? "; make its directory first" : "");
     return 0;
 }

@@ -153,7 +153,8 @@ Test(identity, save_into_no_directory_says_so)
     struct veld_identity *id = veld_identity_generate();
     snprintf(deep, sizeof deep, "%s/none/identity", dir);
     cr_assert_eq(veld_identity_save(id, deep, &diag), VELD_E_NOENT);
-    cr_assert(strstr(diag.text, "No such file or directory"), "%s", diag.text);
+    cr_assert(strstr(diag.text, "No such file or directory; make its directory first"), "%s",
+              diag.text);
     veld_identity_free(id);
 }
 
@@ -169,6 +170,15 @@ Test(identity, modes_that_let_others_in_are_refused)
             veld_identity_free(load());
         }
     }
+}
+
+Test(identity, what_is_no_identity_needs_no_other_mode)
+{
+    put(path, "127.0.0.1 localhost\n", 20, 0644);
+    assert_refused(VELD_E_FORMAT);
+    cr_assert(strstr(diag.text, "is no identity file"), "%s", diag.text);
+    cr_assert_not(strstr(diag.text, "chmod") || strstr(diag.text, "move it away"), "%s",
+                  diag.text);
 }
 
 Test(identity, a_symlink_leads_to_its_target_and_the_target_s_mode)
