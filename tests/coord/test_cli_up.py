@@ -243,6 +243,19 @@ def test_the_server_may_be_away_while_one_waits(start, machine, mynet):
     assert "trying again" in said
 
 
+def test_an_error_has_a_line_of_its_own(start, machine):
+    server = start()
+    first, second = make(machine, server), machine("second")
+    second.login(server)
+    approve(first, second)
+    with second.terminal("set", "--routes", "10.5.0.0/16") as terminal:
+        terminal.read_until("waiting for approval..")
+        server.stop()
+        said = terminal.read_until("trying again")
+    line = next(line for line in said.splitlines() if "trying again" in line)
+    assert line.startswith("veld: ")
+
+
 def test_refused(server, machine, mynet):
     first, second = make(machine, server), machine("second")
     second.login(server)
