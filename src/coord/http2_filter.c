@@ -111,10 +111,12 @@ static enum veld_http2_fault take_data(struct veld_http2_filter *f, uint32_t str
 {
     if (f->in_block)
         return VELD_HTTP2_FRAME;
-    if (f->head[4] & FLAG_END_STREAM)
+    if (f->head[4] & FLAG_END_STREAM) {
         end_stream(f, stream);
-    else if (f->left > 0)
+        f->idle.n -= VELD_MIN(f->idle.n, VELD_HTTP2_IDLE_CALL);
+    } else if (f->left > 0) {
         return gather(f, stream);
+    }
     return f->left > 0 ? VELD_HTTP2_OK : spend_idle(f, now_ns);
 }
 

@@ -32,6 +32,7 @@
 #define VELD_HTTP2_CALLS_RATE  20000      /* and a second on and on */
 #define VELD_HTTP2_IDLE_BURST  2000       /* frames without headers or data, at once */
 #define VELD_HTTP2_IDLE_RATE   200        /* and a second on and on */
+#define VELD_HTTP2_IDLE_CALL   8          /* and of each whole request: what answers take */
 
 enum veld_http2_fault {
     VELD_HTTP2_OK,

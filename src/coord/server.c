@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_NS     VELD_NS_PER_S          /* between looks at what is late, and the numbers */
-#define WAIT_MAX_NS (200 * VELD_NS_PER_MS) /* in which a stop is noticed */
-#define DRAIN_NS    (500 * VELD_NS_PER_MS) /* in which health says what comes */
-#define SHUT_NS     ((VELD_COORD_STOP_S - 1) * VELD_NS_PER_S - DRAIN_NS) /* for calls to end */
-#define GOODBYE_NS  (100 * VELD_NS_PER_MS) /* for clients to hear that connections end */
-#define EMPTY_POLLS 16    /* each looks at one connection: how many may have had no event */
-#define MIN_PING_MS 10000 /* a client may ask so often whether the server lives */
+#define LOOK_NS      VELD_NS_PER_S          /* between looks at what is late, and the numbers */
+#define WAIT_MAX_NS  (200 * VELD_NS_PER_MS) /* in which a stop is noticed */
+#define DRAIN_NS     (500 * VELD_NS_PER_MS) /* in which health says what comes */
+#define SHUT_NS      ((VELD_COORD_STOP_S - 1) * VELD_NS_PER_S - DRAIN_NS) /* for calls to end */
+#define GOODBYE_NS   (100 * VELD_NS_PER_MS) /* for clients to hear that connections end */
+#define EMPTY_POLLS  16 /* each looks at one connection: how many may have had no event */
+#define BUFFER_BYTES 4096
+#define MIN_PING_MS  10000 /* a client may ask so often whether the server lives */
 
 /* Most of what gRPC says, as an error too, is of clients that were never let in. */
 static void grpc_said(gpr_log_func_args *args)
@@ -67,6 +68,9 @@ static grpc_server *create(struct veld_server *s)
         int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
         int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        /* A connection is idle most of the time: its buffers are small. */
+        int_arg(GRPC_ARG_TSI_MAX_FRAME_SIZE, BUFFER_BYTES),
+        int_arg(GRPC_ARG_TCP_READ_CHUNK_SIZE, BUFFER_BYTES),
     };
     grpc_channel_args all = {.num_args = VELD_ARRAY_LEN(args), .args = args};
     return grpc_server_create(&all, NULL);
@@ -179,9 +183,6 @@ static void commit(struct veld_server *s)
 {
     struct veld_coord_status failed;
     struct server_call *c;
-    if (!s->is_dirty)
-        return;
-    s->is_dirty = false;
     if (veld_service_commit(s->service, &failed) == 0)
         return;
     s->stats.commits_failed++;
@@ -213,18 +214,26 @@ static void publish_stats(struct veld_server *s)
     pthread_mutex_unlock(&s->stats_lock);
 }
 
-static void do_what_is_due(struct veld_server *s)
+/*
+ * What came is made durable, and then what is due is done; only after the commit is it known
+ * when that is. What is found due (leases that ran out) is made durable, too.
+ */
+static void serve_what_came(struct veld_server *s)
 {
     struct veld_now now = veld_clock_now();
-    if (now.mono_ns >= s->next_tick_ns) {
-        s->next_tick_ns = veld_service_tick(s->service, &now);
-        s->is_dirty = true;
-    }
-    if (now.mono_ns < s->next_look_ns)
+    commit(s);
+    s->next_tick_ns = veld_service_tick(s->service, &now);
+    commit(s);
+}
+
+static void look_after(struct veld_server *s)
+{
+    uint64_t now_ns = veld_clock_mono_ns();
+    if (now_ns < s->next_look_ns)
         return;
-    s->next_look_ns = now.mono_ns + LOOK_NS;
-    server_calls_end_late(s, now.mono_ns);
-    server_watches_end_late(s, now.mono_ns);
+    s->next_look_ns = now_ns + LOOK_NS;
+    server_calls_end_late(s, now_ns);
+    server_watches_end_late(s, now_ns);
     publish_stats(s);
 }
 
@@ -241,9 +250,9 @@ static gpr_timespec next_deadline(const struct veld_server *s)
 static void turn(struct veld_server *s)
 {
     take_events(s, next_deadline(s));
-    do_what_is_due(s);
-    commit(s);
+    serve_what_came(s);
     send_all(s);
+    look_after(s);
     s->stats.turns++;
 }
 

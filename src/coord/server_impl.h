@@ -83,7 +83,6 @@ struct veld_server {
     struct call_list calls[CALL_STAGES];
     size_t n_calls;         /* RECEIVING, DECIDED or ANSWERING */
     struct call_list ready; /* watches that may have something to send */
-    bool is_dirty;          /* the service was asked something since the last commit */
     struct slice_pool slices;
 
     pthread_mutex_t stats_lock;

@@ -85,7 +85,6 @@ static void ask_service(struct server_call *c, const struct veld_service_request
         return;
     }
     veld_service_call(s->service, r, now, &c->reply, &c->status);
-    s->is_dirty = true;
     c->of_service = strcmp(r->method, "Hello") != 0;
     server_call_decide(c);
 }

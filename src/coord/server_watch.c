@@ -27,7 +27,6 @@ static void close_watcher(struct server_call *c)
         return;
     veld_watch_close(c->watcher, &now);
     c->watcher = NULL;
-    c->server->is_dirty = true;
     c->server->stats.watches_open--;
 }
 
@@ -121,7 +120,6 @@ void server_watch_begin(struct server_call *c, const struct veld_service_request
         server_call_fail(c, VELD_CODE_UNAVAILABLE, "the server is stopping; reconnect");
         return;
     }
-    s->is_dirty = true;
     c->watcher = veld_service_watch_open(s->service, r, now, on_ready, c, &c->status);
     if (!c->watcher) {
         server_call_decide(c);

@@ -48,6 +48,7 @@ static void make_state(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, lon
     if (!s)
         return;
     s->peer = *making;
+    SSL_set_mode(parent, SSL_MODE_RELEASE_BUFFERS); /* most are idle most of the time */
     if (!CRYPTO_set_ex_data(ad, idx, s))
         free(s);
 }

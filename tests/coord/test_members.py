@@ -1,7 +1,7 @@
 """Networks and their members: what a mesh asks of its server every day."""
 import time
 
-from client import Key, Network, pb, refusal, trust
+from client import SERVICE, Key, Network, pb, refusal, trust
 
 
 def test_create_and_look_up(coord, net):
@@ -51,6 +51,31 @@ def test_join_reaches_watchers_within_a_second(coord, net):
             for m in e.members))
         assert time.monotonic() - began < 1
         assert event.revision > 0
+
+
+def test_what_is_told_as_one_is_told_within_a_second(shared, net):
+    """To many watchers changes are told at intervals; the last of a burst does not wait for more."""
+    clients = [shared.client() for _ in range(6)]
+    members = [net.member(f"machine-{i}") for i in range(120)]
+    leases = {m.name: clients[0].register(m).ipv4 for m in members}
+    watches = [clients[i % 6].watch(m) for i, m in enumerate(members)]
+    for watch in watches:
+        watch.synced()
+    for _ in range(10):
+        calls = []
+        for i, m in enumerate(members[:60]):
+            body = m.register(leases[m.name]).SerializeToString()
+            calls.append(clients[i % 6].channel.unary_unary(SERVICE + "RegisterMember").future(
+                body, metadata=clients[0].signed("RegisterMember", m.key, body), timeout=10))
+        revision = max(pb.RegisterReply.FromString(c.result()).revision for c in calls)
+        began = time.monotonic()
+        watches[-1].until(lambda e: e.revision >= revision)
+        assert time.monotonic() - began < 1
+    for watch in watches:
+        watch.__exit__()
+    for client in clients:
+        client.close()
+        shared.clients.remove(client)
 
 
 def test_a_watch_goes_on_from_a_revision(coord, net):

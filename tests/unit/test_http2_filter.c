@@ -226,3 +226,23 @@ Test(http2_filter, padded_headers_are_none_of_ours)
     struct veld_http2_filter f = open_connection();
     cr_assert_eq(frame(&f, HEADERS, END_HEADERS | 8, 10, T0), VELD_HTTP2_FRAME);
 }
+
+Test(http2_filter, each_request_may_have_a_few_idle_frames)
+{
+    struct veld_http2_filter f = open_connection();
+    for (uint64_t i = 0; i < 100000; i++) {
+        uint64_t now = T0 + i * VELD_NS_PER_S / VELD_HTTP2_CALLS_RATE;
+        cr_assert_eq(frame(&f, HEADERS, END_HEADERS, 600, now), VELD_HTTP2_OK);
+        cr_assert_eq(frame(&f, DATA, END_STREAM, 100, now), VELD_HTTP2_OK);
+        for (int n = 0; n < VELD_HTTP2_IDLE_CALL; n++)
+            cr_assert_eq(frame(&f, PING, 0, 8, now), VELD_HTTP2_OK, "call %llu",
+                         (unsigned long long)i);
+    }
+    enum veld_http2_fault fault = VELD_HTTP2_OK;
+    for (int i = 0; !fault && i < 10000; i++) {
+        cr_assert_eq(frame(&f, DATA, END_STREAM, 100, T0), VELD_HTTP2_OK);
+        for (int n = 0; !fault && n < VELD_HTTP2_IDLE_CALL + 1; n++)
+            fault = frame(&f, PING, 0, 8, T0);
+    }
+    cr_assert_eq(fault, VELD_HTTP2_TOO_MANY);
+}
