@@ -16,15 +16,16 @@ struct veld_coord_limits {
     ((struct veld_coord_limits){                                                               \
         .connections = 16384, .connections_per_address = 1024, .streams = 32})
 
-#define VELD_COORD_MESSAGE_MAX  (1u << 20) /* bytes, as proto/veld/coord/v1 says */
-#define VELD_COORD_METADATA_MAX 4096       /* bytes, as HTTP/2 counts a list of headers */
-#define VELD_COORD_CALLS_MAX    4096       /* being received or answered, watches aside */
-#define VELD_COORD_RECEIVE_S    15         /* in which a call's request must be there */
-#define VELD_COORD_TAKE_S       20         /* in which a watcher must take what it is sent */
-#define VELD_COORD_HANDSHAKE_S  10         /* in which TLS and HTTP/2 must be up */
-#define VELD_COORD_KEEPALIVE_S  30         /* a connection silent for so long is asked */
-#define VELD_COORD_DEAD_S       15         /* and gone when it does not answer in so long */
-#define VELD_COORD_STOP_S       5          /* for a graceful stop */
-#define VELD_COORD_PATIENCE_MS  2000       /* for a predecessor to be gone, at start */
+#define VELD_COORD_MESSAGE_MAX    (1u << 20) /* bytes, as proto/veld/coord/v1 says */
+#define VELD_COORD_METADATA_MAX   4096       /* bytes, as HTTP/2 counts a list of headers */
+#define VELD_COORD_CALLS_MAX      4096       /* being received or answered, watches aside */
+#define VELD_COORD_RECEIVE_S      15         /* in which a call's request must be there */
+#define VELD_COORD_TAKE_S         20         /* in which a watcher must take what it is sent */
+#define VELD_COORD_TAKE_PRESSED_S 5          /* the same while much waits to be taken */
+#define VELD_COORD_HANDSHAKE_S    10         /* in which TLS and HTTP/2 must be up */
+#define VELD_COORD_KEEPALIVE_S    30         /* a connection silent for so long is asked */
+#define VELD_COORD_DEAD_S         15         /* and gone when it does not answer in so long */
+#define VELD_COORD_STOP_S         5          /* for a graceful stop */
+#define VELD_COORD_PATIENCE_MS    2000       /* for a predecessor to be gone, at start */
 
 #endif

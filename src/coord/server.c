@@ -240,7 +240,7 @@ static void look_after(struct veld_server *s)
 static gpr_timespec next_deadline(const struct veld_server *s)
 {
     uint64_t now_ns = veld_clock_mono_ns(), wait_ns = WAIT_MAX_NS;
-    if (!TAILQ_EMPTY(&s->ready) || s->next_tick_ns <= now_ns)
+    if (server_watches_may_send(s) || s->next_tick_ns <= now_ns)
         return gpr_inf_past(GPR_CLOCK_MONOTONIC);
     wait_ns = VELD_MIN(wait_ns, s->next_tick_ns - now_ns);
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),

@@ -17,9 +17,10 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#define TURN_EVENTS_MAX 1024 /* completions taken in a turn */
-#define TURN_SENDS_MAX  512  /* watch messages begun in a turn */
-#define ASKED_CALLS     64   /* calls gRPC may hand over before the loop comes back */
+#define TURN_EVENTS_MAX 1024                /* completions taken in a turn */
+#define TURN_SENDS_MAX  512                 /* watch messages begun in a turn */
+#define HELD_MAX        ((size_t)128 << 20) /* bytes on their way to watches */
+#define ASKED_CALLS     64 /* calls gRPC may hand over before the loop comes back */
 
 /* What a completion queue's event points at. */
 struct server_tag {
@@ -63,6 +64,7 @@ struct slice_pool {
     struct held_slice *released; /* under the lock: gRPC lets go on any thread */
     struct veld_shared_bytes *last;
     grpc_slice last_slice; /* of `last` */
+    size_t held;           /* bytes that gRPC has, each piece once */
 };
 
 enum server_state { SERVER_SERVING, SERVER_DRAINING, SERVER_SHUTTING, SERVER_DOWN };
@@ -118,6 +120,8 @@ void server_request_handle(struct server_call *c, const struct veld_now *now);
 /* The request is for a watch: opened, or decided with the status why not. */
 void server_watch_begin(struct server_call *c, const struct veld_service_request *r,
                         const struct veld_now *now);
+/* Is there something to send, and memory for it? Else what is on its way has to arrive first. */
+bool server_watches_may_send(const struct veld_server *s);
 /* Send what there is, TURN_SENDS_MAX messages at most. */
 void server_watches_send(struct veld_server *s, const struct veld_now *now);
 /* Those that do not take what they are sent. */

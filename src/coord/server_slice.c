@@ -43,6 +43,7 @@ void slice_pool_collect(struct slice_pool *p)
     pthread_mutex_unlock(&p->lock);
     while (h) {
         struct held_slice *next = h->next;
+        p->held -= h->bytes->len;
         veld_shared_unref(h->bytes);
         gpr_free(h);
         h = next;
@@ -65,6 +66,7 @@ grpc_byte_buffer *slice_pool_buffer(struct slice_pool *p, struct veld_shared_byt
     drop_last(p);
     struct held_slice *h = gpr_malloc(sizeof *h); /* never NULL */
     *h = (struct held_slice){.pool = p, .bytes = b};
+    p->held += b->len;
     p->last = b;
     p->last_slice = grpc_slice_new_with_user_data(b->bytes, b->len, release, h);
     return grpc_raw_byte_buffer_create(&p->last_slice, 1);

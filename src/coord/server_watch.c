@@ -102,9 +102,14 @@ static void send_next(struct server_call *c, const struct veld_now *now)
         send_end(c);
 }
 
+bool server_watches_may_send(const struct veld_server *s)
+{
+    return !TAILQ_EMPTY(&s->ready) && s->slices.held < HELD_MAX;
+}
+
 void server_watches_send(struct veld_server *s, const struct veld_now *now)
 {
-    for (int i = 0; i < TURN_SENDS_MAX && !TAILQ_EMPTY(&s->ready); i++) {
+    for (int i = 0; i < TURN_SENDS_MAX && server_watches_may_send(s); i++) {
         struct server_call *c = TAILQ_FIRST(&s->ready);
         TAILQ_REMOVE(&s->ready, c, ready_entry);
         c->is_ready = false;
@@ -141,10 +146,12 @@ void server_watch_begin(struct server_call *c, const struct veld_service_request
 void server_watches_end_late(struct veld_server *s, uint64_t now_ns)
 {
     struct server_call *c;
+    /* Who does not read takes much memory for a short while only. */
+    uint64_t take_s =
+        s->slices.held > HELD_MAX / 2 ? VELD_COORD_TAKE_PRESSED_S : VELD_COORD_TAKE_S;
     TAILQ_FOREACH(c, &s->calls[CALL_WATCHING], entry)
     {
-        if (!c->is_sending || c->is_late ||
-            now_ns - c->since_ns < VELD_COORD_TAKE_S * VELD_NS_PER_S)
+        if (!c->is_sending || c->is_late || now_ns - c->since_ns < take_s * VELD_NS_PER_S)
             continue;
         c->is_late = true;
         s->stats.watches_slow++;

@@ -421,3 +421,26 @@ def test_a_watch_that_does_not_read_holds_nobody_up(attacked):
             while len(seen) < 50:
                 for m in watch.next(5).members:
                     seen.add(m.peer.record.signer)
+
+
+def test_what_many_do_not_take_is_not_held_for_long(start):
+    """Each is at a place of its own, so that none of it is shared: a list of revocations each."""
+    server = start("--no-rate-limits")
+    with Coord(server.address) as client:
+        net = Network("hoarders")
+        client.create(net)
+        client.publish_revocations(net, net.revocations(
+            [random.randbytes(32) for _ in range(4096)], kept=[random.randbytes(32)]))
+        members = [net.member(f"m-{i}") for i in range(260)]
+        revision = client.join(members[0]).revision
+        for member in members[1:]:
+            client.join(member)
+        raws = [Raw(server.address, timeout=12, settings=b"\0\4\0\0\0\0") for _ in range(13)]
+        for i, member in enumerate(members):
+            body = pb.WatchRequest(network_id=net.id, from_revision=revision + i).SerializeToString()
+            proof = base64.b64encode(auth(member.key, "Watch", client.certificate, body))
+            raws[i % 13].call(2 * (i // 13) + 1, request(path=SERVICE + "Watch", extra=[
+                ("veld-auth-bin", proof.decode().rstrip("="))]), message(body))
+        assert raws[0].wait_for(RST_STREAM), "what is not taken is held as ever"
+        for raw in raws:
+            raw.close()
