@@ -23,4 +23,5 @@ def test_nothing_is_left_behind(request):
     before = request.config.host_before
     eventually(lambda: host() == before or not host() - before,
                lambda: f"nothing new on the host: {sorted(host() - before)}")
-    assert not before - host(), "something of the host's is gone"
+    gone = {line for line in before - host() if "/tmp/veld-lab-" not in line}  # another run's
+    assert not gone, "something of the host's is gone"
