@@ -120,18 +120,21 @@ def udp_ask(address, port, *sizes):
     print(answered)
 
 
-def count(address, port):
-    s = listen(address, port, socket.SOCK_DGRAM)
-    n = 0
-
-    def end(*_):
-        print(n, flush=True)
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, end)
+def until_told(s):
+    """Datagrams that come in until SIGTERM, and those that were on their way by then."""
+    ending = []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+    s.settimeout(0.2)
     while True:
-        s.recv(65536)
-        n += 1
+        try:
+            yield s.recv(65536)
+        except TimeoutError:
+            if ending:
+                return
+
+
+def count(address, port):
+    print(sum(1 for _ in until_told(listen(address, port, socket.SOCK_DGRAM))), flush=True)
 
 
 def numbers(address, port):
@@ -140,17 +143,13 @@ def numbers(address, port):
     n = disorder = 0
     first = last = -1
 
-    def end(*_):
-        print(n, first, last, disorder, flush=True)
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, end)
-    while True:
-        number = int.from_bytes(s.recv(65536)[:8], "big")
+    for data in until_told(s):
+        number = int.from_bytes(data[:8], "big")
         first = number if n == 0 else first
         disorder += number <= last
         last = max(last, number)
         n += 1
+    print(n, first, last, disorder, flush=True)
 
 
 def pace(address, port, rate, seconds, size):
