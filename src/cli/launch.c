@@ -105,20 +105,22 @@ static void find_daemon(char out[PATH_MAX])
     strcpy(out, DAEMON);
 }
 
-/* True when the child has ended, within the time. */
+/* True when the child has ended, within the time. What it says stands on lines of its own. */
 static bool wait_for(pid_t pid, int *status)
 {
-    struct veld_progress progress = veld_progress_begin("waiting for " DAEMON);
-    uint64_t end = progress.start_ns + START_TIMEOUT_S * VELD_NS_PER_S;
+    uint64_t start = veld_clock_mono_ns();
+    bool told = !isatty(STDERR_FILENO);
     pid_t ended = 0;
-    while (ended == 0 && veld_clock_mono_ns() < end) {
+    while (ended == 0 && veld_clock_mono_ns() < start + START_TIMEOUT_S * VELD_NS_PER_S) {
         ended = waitpid(pid, status, WNOHANG);
-        if (ended == 0) {
-            veld_progress_tick(&progress);
-            usleep(POLL_US);
+        if (ended != 0)
+            break;
+        if (!told && veld_clock_mono_ns() > start + QUIET_S * VELD_NS_PER_S) {
+            fputs("waiting for " DAEMON "\n", stderr);
+            told = true;
         }
+        usleep(POLL_US);
     }
-    veld_progress_end(&progress);
     return ended == pid;
 }
 

@@ -11,7 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Dots on standard error, one a second after the first two, if it is a terminal. */
+/*
+ * Dots on standard error, one a second after the first two, if it is a terminal. End it before
+ * anything else is said.
+ */
 struct veld_progress {
     const char *what; /* "waiting for veld-daemon" */
     uint64_t start_ns;

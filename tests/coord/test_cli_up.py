@@ -1,4 +1,5 @@
 """veld up --network: the first machine makes the network, others ask to be let in."""
+import os
 import re
 import signal
 import subprocess
@@ -241,6 +242,15 @@ def test_the_server_may_be_away_while_one_waits(start, machine, mynet):
     said = process.stdout.read()
     assert process.wait() == 0, said
     assert "trying again" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_the_daemon_says_has_a_line_of_its_own(server, machine, mynet):
+    m = make(machine, server)
+    (m.bin / "veld-daemon").write_text("#!/bin/sh\nsleep 4\necho it fails >&2\nexit 3\n")
+    with m.terminal("up", "--network", mynet) as terminal:
+        assert terminal.wait() == 1
+    assert "waiting for veld-daemon\nit fails\n" in terminal.said
 
 
 def test_an_error_has_a_line_of_its_own(start, machine):
