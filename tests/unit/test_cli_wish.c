@@ -85,6 +85,29 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
     }
 }
 
+Test(cli_wish, is_checked_before_anything_is_done)
+{
+    static const char *const bad[] = {"",
+                                      "SHA256:x",
+                                      "1a2b",
+                                      "1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2g",
+                                      "1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-",
+                                      "1a2b:1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b"};
+    struct veld_diag diag;
+    cr_assert_eq(veld_fingerprint_check("1A2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b-1a2b", &diag), 0);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++)
+        cr_expect_eq(veld_fingerprint_check(bad[i], &diag), VELD_E_FORMAT, "%s", bad[i]);
+    cr_assert_eq(veld_wish_check(&(struct veld_wish){0}, &diag), 0);
+    cr_assert_eq(veld_wish_check(&(struct veld_wish){.interface = "nosuch7"}, &diag), 0);
+    cr_assert_eq(veld_wish_check(&(struct veld_wish){.mtu = "5"}, &diag), VELD_E_FORMAT);
+    cr_assert_eq(veld_wish_check(&(struct veld_wish){.routes = "10.1.2.0"}, &diag),
+                 VELD_E_FORMAT);
+    cr_assert_not_null(strstr(diag.text, "10.1.2.0/24"), "%s", diag.text);
+    cr_assert_eq(veld_wish_check(&(struct veld_wish){.routes = "fd01::"}, &diag),
+                 VELD_E_FORMAT);
+    cr_assert_not_null(strstr(diag.text, "fd01::/128"), "%s", diag.text);
+}
+
 Test(cli_wish, routes_as_text)
 {
     struct veld_prefix routes[2];
