@@ -137,6 +137,7 @@ class Liar(grpc.GenericRpcHandler):
         self.watches = {}      # P -> Watch
         self.signals = []
         self.calls = []        # names of methods, as they came
+        self.asked_from = {}   # P -> from which revision its last watch was to begin
         self.secret = set()    # P of members that nobody but themselves is told of
         self.key, pem = machine.dir / f"{name}.key", machine.dir / f"{name}.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
@@ -267,7 +268,7 @@ class Liar(grpc.GenericRpcHandler):
         self.calls.append(name)
         if name == "Watch":
             return grpc.unary_stream_rpc_method_handler(
-                lambda request, context: self._watch(auth.key, context))
+                lambda body, context: self._watch(auth.key, pb.WatchRequest.FromString(body), context))
         answer = getattr(self, "_" + name, None)
         if not answer:
             return None
@@ -285,8 +286,9 @@ class Liar(grpc.GenericRpcHandler):
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    def _watch(self, caller, context):
+    def _watch(self, caller, request, context):
         watch = Watch()
+        self.asked_from[caller] = request.from_revision
         with self.lock:
             before = self.watches.get(caller)
             self.watches[caller] = watch

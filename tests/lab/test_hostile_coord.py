@@ -134,7 +134,7 @@ def test_a_member_that_nobody_let_in(world):
     key, net = world.keys["mallory"], world.network
     other, owner_of_nothing = Network(NETWORK), Network(NETWORK)
     owner_of_nothing.id = net.id
-    carol, admin = world.member("carol"), net.admin("admin")
+    carol, admin, by_owner = world.member("carol"), net.admin("admin"), net.member("nobody")
     admin_by_admin = net.member("admin2", by=admin, flags=ADMIN)
     token, by_carol = net.token(), net.token(by=carol)
     routed = prefix("192.168.7.0/24")
@@ -145,6 +145,8 @@ def test_a_member_that_nobody_let_in(world):
         owner_of_nothing.chain(key, "eve", by=owner_of_nothing.token()),
         net.chain(key, "eve", by=carol),
         net.chain(key, "eve", by=by_carol),
+        net.chain(key, "eve", by=by_owner),
+        net.chain(key, "eve", by=net.token(by=by_owner)),
         net.chain(key, "eve", by=admin_by_admin),
         net.chain(key, "eve", by=admin, flags=ADMIN),
         net.chain(key, "eve", by=token, flags=RELAY),
@@ -185,6 +187,10 @@ def test_members_of_another_network(world):
         lies.append(trust.PeerRecord(chain=chain, record=m.record(
             world.liar.leases[m.key.public], endpoints=[f"{MALLORY_IP}:{PORT}"],
             sequence=m.sequence + 10**15)))
+    # The owner of this one signs, and says that it is about the other.
+    spoken = world.network.chain(members[2].key, "eve", network_id=other.id)
+    eve = Member(other, members[2].key, "eve", spoken)
+    lies.append(trust.PeerRecord(chain=spoken, record=eve.record(b"\x0a\x64\x00\x63")))
     with world.kept_from_mallory(), world.refuses("alice", forged=len(lies), bad_revocations=1):
         world.liar.tell(world.key("alice"), members=[pb.Member(peer=p, online=True) for p in lies],
                         revocations=other.revocations([world.key("bob")]))
@@ -246,12 +252,14 @@ def test_an_address_that_the_server_gives_to_another(world):
 
 
 def test_a_name_that_the_server_moves(world):
-    """carol's records speak of bob: with her own membership, and with his."""
+    """carol's records speak of bob: with her own membership, and with his; by his name, and his key."""
     carol, bob = world.member("carol"), world.member("bob")
     ipv4 = world.liar.leases[carol.key.public]
     lies = [trust.PeerRecord(chain=chain, record=carol.record(ipv4, name="bob", sequence=2**62,
                                                               serial=serial))
             for chain, serial in ((carol.chain, carol.serial), (bob.chain, bob.serial))]
+    lies.append(trust.PeerRecord(chain=carol.chain, record=carol.record(
+        ipv4, member=bob.key.public, sequence=2**62)))
     with world.refuses("alice", forged=len(lies)):
         world.liar.tell(world.key("alice"), members=[pb.Member(peer=p, online=True) for p in lies])
     assert world.peers("alice")[carol.key.public]["name"] == "carol"
@@ -265,6 +273,10 @@ def test_an_address_that_is_not_alices(world, whose):
     ipv4 = {"nobody": b"\x0a\x64\xff\xff", "outside": b"\x08\x08\x08\x08"}.get(whose)
     if whose == "frank":
         world.a_stranger("frank")
+    if whose == "bob":  # nobody lists him now: the pin is all that alice has
+        world.liar.opening = lambda to: world.liar.event(reset=True)
+        world.liar.tell(world.key("alice"), reset=True)
+        world.restart("alice")
     ipv4 = ipv4 or world.liar.leases[world.key(whose)]
     before = world["alice"].status()
     world.liar.answers["RegisterMember"] = lambda caller, request, honest: \
@@ -276,6 +288,8 @@ def test_an_address_that_is_not_alices(world, whose):
     assert now["network"]["lease"] == before["network"]["lease"] == world.ip("alice")
     assert now["interface"]["addresses"] == before["interface"]["addresses"]
     assert world["alice"].read(f"/var/lib/veld/networks/{NETWORK}/lease").strip() == world.ip("alice")
+    world.liar.be_honest()
+    world.liar.resync(world.key("alice"))
     world.reaches("alice", world.ip("bob"))
 
 
@@ -429,6 +443,7 @@ def test_the_cache_is_believed_no_more_than_the_server(world):
     eventually(lambda: alice.status()["coord"]["refused"]["forged"] == 2, "both are refused")
     world.connected("alice")
     eventually(lambda: set(world.peers("alice")) == before, "the server told of all again")
+    assert world.liar.asked_from[world.key("alice")] == 0
     assert not any("nobody signed who may" in line for line in alice.status()["health"]), \
         "it is not the server's fault"
 
@@ -510,7 +525,8 @@ def test_a_list_of_revocations_that_nobody_signed_who_may(world):
     admin, carol, mallory = net.admin("admin"), world.member("carol"), world.keys["mallory"]
     by_nobody = Network(NETWORK)
     by_nobody.id = net.id
-    true = net.revocations([bob])
+    true, elsewhere = net.revocations([bob]), Network(NETWORK)
+    elsewhere.owner = net.owner  # who signs here what is about the other
     spoilt = trust.RevocationList()
     spoilt.CopyFrom(true)
     spoilt.list.signature = bytes(64)
@@ -522,7 +538,7 @@ def test_a_list_of_revocations_that_nobody_signed_who_may(world):
             signed_by_another, as_a_membership, net.revocations([bob], by=carol),
             net.revocations([bob], by=false_admin),
             net.revocations([bob], by=admin, owner_list=by_nobody.revocations([])),
-            net.revocations([bob], epoch=0), net.revocations([bob], epoch=1 << 32)]
+            elsewhere.revocations([bob]), net.revocations([bob], epoch=0), net.revocations([bob], epoch=1 << 32)]
     with world.refuses("alice", bad_revocations=len(lies)):
         for lie in lies:
             world.liar.tell(world.key("alice"), revocations=lie)
@@ -555,8 +571,10 @@ def test_a_revocation_that_the_server_withholds(world):
     lie = dict(members=[world.liar.member(carol, online=True)], revocations=earlier)
     with world.refuses("alice", revoked=1, replayed=1):
         world.liar.tell(world.key("alice"), **lie)
+    world["bob"].veld("down")  # nobody tells her again
     world.restart("alice")
     assert alice.status()["network"]["revocation_epoch"] == 2 << 32
     assert carol not in world.peers("alice")
     assert alice.status()["coord"]["refused"]["revoked"] > 0, "the server lists her still"
+    world["bob"].veld("up", "--network", NETWORK)
     world.reaches("alice", world.ip("bob"))
