@@ -18,13 +18,13 @@ struct entry {
     bool queued;                       /* in `changed` */
     unsigned round;                    /* of the reset since which it was told */
     struct claim *claims[CLAIM_KINDS]; /* NULL: it makes none */
-    struct entry *next[CLAIM_KINDS];   /* others of the same claim */
 };
 
 struct claim {
     char name[VELD_LABEL_MAX + 1]; /* CLAIM_NAME */
     struct veld_ip ip;             /* CLAIM_IPV4 */
-    struct entry *first, *winner;
+    struct entry *winner;
+    GTree *all; /* of entry, the winner first; NULL: there was never a second one */
 };
 
 struct veld_members {
@@ -111,13 +111,17 @@ static void judge(struct veld_members *t, struct entry *e)
     e->m.standing = s;
 }
 
-static void find_winner(struct claim *c, enum claim_kind kind)
+static gint by_claim(gconstpointer a, gconstpointer b)
 {
-    c->winner = c->first;
-    for (struct entry *e = c->first; e; e = e->next[kind]) {
-        if (compare_claims(&e->m, &c->winner->m) < 0)
-            c->winner = e;
-    }
+    return compare_claims(&((const struct entry *)a)->m, &((const struct entry *)b)->m);
+}
+
+static void free_claim(gpointer data)
+{
+    struct claim *c = data;
+    if (c->all)
+        g_tree_destroy(c->all);
+    g_free(c);
 }
 
 static void make_claim(struct veld_members *t, struct entry *e, enum claim_kind kind,
@@ -133,10 +137,14 @@ static void make_claim(struct veld_members *t, struct entry *e, enum claim_kind 
         g_hash_table_insert(t->claims[kind],
                             kind == CLAIM_NAME ? (gpointer)c->name : (gpointer)&c->ip, c);
     }
-    e->next[kind] = c->first;
-    c->first = e;
     e->claims[kind] = c;
     struct entry *before = c->winner;
+    if (before && !c->all) {
+        c->all = g_tree_new(by_claim);
+        g_tree_insert(c->all, before, before);
+    }
+    if (c->all)
+        g_tree_insert(c->all, e, e);
     if (before && compare_claims(&before->m, &e->m) < 0)
         return;
     c->winner = e;
@@ -144,22 +152,20 @@ static void make_claim(struct veld_members *t, struct entry *e, enum claim_kind 
         judge(t, before);
 }
 
+/* Before anything of `e` changes that its place in the order follows from. */
 static void give_up_claim(struct veld_members *t, struct entry *e, enum claim_kind kind)
 {
     struct claim *c = e->claims[kind];
     if (!c)
         return;
-    struct entry **at = &c->first;
-    while (*at != e)
-        at = &(*at)->next[kind];
-    *at = e->next[kind];
     e->claims[kind] = NULL;
-    e->next[kind] = NULL;
-    if (!c->first) {
+    if (c->all)
+        g_tree_remove(c->all, e);
+    if (!c->all || g_tree_nnodes(c->all) == 0) {
         const void *key = kind == CLAIM_NAME ? (const void *)c->name : (const void *)&c->ip;
         g_hash_table_remove(t->claims[kind], key);
     } else if (c->winner == e) {
-        find_winner(c, kind);
+        c->winner = g_tree_node_value(g_tree_node_first(c->all));
         judge(t, c->winner);
     }
 }
@@ -453,13 +459,18 @@ size_t veld_members_expire(struct veld_members *t, uint64_t now_s)
 
 /* ---- Pins ---- */
 
+static gboolean add_to(gpointer key, gpointer value, gpointer array)
+{
+    g_ptr_array_add(array, value);
+    return FALSE;
+}
+
 /* Each other claimant of the same, which may be blocked by the pin now. */
 static void others_claim_anew(struct veld_members *t, struct entry *e, enum claim_kind kind)
 {
     GPtrArray *others = g_ptr_array_new();
-    for (struct entry *o = e->claims[kind] ? e->claims[kind]->first : NULL; o;
-         o = o->next[kind])
-        g_ptr_array_add(others, o);
+    if (e->claims[kind] && e->claims[kind]->all)
+        g_tree_foreach(e->claims[kind]->all, add_to, others);
     for (guint i = 0; i < others->len; i++)
         claim_anew(t, g_ptr_array_index(others, i));
     g_ptr_array_unref(others);
@@ -543,8 +554,9 @@ struct veld_members *veld_members_new(const struct veld_members_self *self)
     struct veld_members *t = g_new0(struct veld_members, 1);
     t->self = *self;
     t->by_pub = g_hash_table_new_full(veld_hash_key, veld_same_key, NULL, free_entry);
-    t->claims[CLAIM_NAME] = g_hash_table_new_full(veld_hash_name, g_str_equal, NULL, g_free);
-    t->claims[CLAIM_IPV4] = g_hash_table_new_full(veld_hash_ip, veld_same_ip, NULL, g_free);
+    t->claims[CLAIM_NAME] =
+        g_hash_table_new_full(veld_hash_name, g_str_equal, NULL, free_claim);
+    t->claims[CLAIM_IPV4] = g_hash_table_new_full(veld_hash_ip, veld_same_ip, NULL, free_claim);
     g_queue_init(&t->changed);
     t->departed = veld_departed_new();
     return t;
