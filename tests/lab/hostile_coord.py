@@ -106,7 +106,13 @@ class Watch:
 
     def __init__(self):
         self.queue = queue.Queue()
+        self.poured = None
         self.ended = False
+
+    def pour(self, events):
+        """Instead of what is being poured, if there is some left of it."""
+        self.poured = events
+        self.queue.put(events)
 
     def events(self):
         while (event := self.queue.get()) is not None:
@@ -114,8 +120,8 @@ class Watch:
                 yield event.SerializeToString()
                 continue
             for one in event:  # bytes, as they are
-                if self.ended:
-                    return
+                if self.ended or self.poured is not event:
+                    break
                 yield one
 
     def end(self):
@@ -230,7 +236,7 @@ class Liar(grpc.GenericRpcHandler):
 
     def pour(self, key, events):
         """Bytes that are sent one after the other, each an event, or what is none."""
-        self.listens(key).queue.put(events)
+        self.listens(key).pour(events)
 
     def everything(self, to):
         """All that there is, as at the beginning of a watch."""
@@ -295,7 +301,8 @@ class Liar(grpc.GenericRpcHandler):
         if before:
             before.end()
         context.add_callback(lambda: self._watch_ended(caller, watch))
-        watch.queue.put(self.opening(caller))
+        opening = self.opening(caller)
+        (watch.queue.put if isinstance(opening, pb.WatchEvent) else watch.pour)(opening)
         if caller in self.records:
             self._tell_all(about=caller, members=[self.member(caller)])
         return watch.events()
