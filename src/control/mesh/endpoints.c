@@ -1,6 +1,7 @@
 #include "control/mesh/endpoints.h"
 
 #include "base/bytes.h"
+#include "control/mesh/cover.h"
 
 #include <string.h>
 
@@ -83,7 +84,7 @@ size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
         const struct veld_ip *ip = &says[i].ip;
         if ((self->family && self->family != ip->family) || !veld_ip_is_unicast(ip) ||
             is_link_local(ip) || is_inside(self->networks, self->n_networks, ip) ||
-            is_inside(routes, n_routes, ip) || is_own(self, &says[i]))
+            veld_cover_has(routes, n_routes, ip) || is_own(self, &says[i]))
             continue;
         out[kept++] = says[i];
     }

@@ -30,7 +30,8 @@ size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
 
 /*
  * Where `peer` may be reached from here, of what it says: not inside the network, not
- * inside a route that is in use, and nothing that is this machine's own. Returns how many.
+ * inside a route that is in use (`routes`: a cover, cover.h), and nothing that is this
+ * machine's own. Returns how many.
  */
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
                              const struct veld_prefix *routes, size_t n_routes,

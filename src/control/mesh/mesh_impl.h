@@ -108,7 +108,7 @@ struct veld_mesh {
     struct veld_ip coord[VELD_MESH_COORD_ADDRS_MAX];
     size_t n_coord;
     GCancellable *resolving;
-    GArray *used_routes;    /* of struct veld_prefix, of all members */
+    GArray *used_routes;    /* of struct veld_prefix: a cover of all members' */
     GArray *refused_routes; /* of struct veld_mesh_route */
     size_t n_routes_refused;
 

@@ -5,6 +5,7 @@
 #include "control/mesh/mesh_impl.h"
 
 #include "base/log.h"
+#include "control/mesh/cover.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,8 @@ static void apply(struct veld_mesh *m, const struct veld_member *const *members,
         use_routes(m, members[i], used, n_used);
         g_array_append_vals(all, used, n_used);
     }
+    g_array_set_size(all,
+                     (guint)veld_cover_make((struct veld_prefix *)(void *)all->data, all->len));
     set_used(m, all);
 }
 
