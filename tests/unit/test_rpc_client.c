@@ -456,7 +456,7 @@ Test(rpc_alone, leaves_no_thread_behind, .timeout = 60)
         veld_rpc_close(client);
         cr_expect_not(grpc_is_initialized(), "%d: a process that exits now may crash", i);
         cr_expect_lt(veld_clock_mono_ns() - before_ns, VELD_NS_PER_S, "%d", i);
-        cr_expect_eq(seen.dones, i + 1);
+        cr_expect_eq(seen.dones, (unsigned)i + 1);
         for (int ms = 0; threads() > before && ms < 200; ms++)
             usleep(1000); /* some are at their last instruction */
         cr_expect_eq(threads(), before, "%d: %u", i, threads());
