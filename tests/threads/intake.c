@@ -132,9 +132,8 @@ static void run(uint64_t results)
     stop_after = results;
     atomic_store(&refused, 0);
     must(veld_intake_open(&intake, &cfg) == 0, "open");
-    must(pthread_create(&events, NULL, bring_events, NULL) == 0 &&
-             pthread_create(&more, NULL, bring_lists, NULL) == 0,
-         "threads");
+    must(pthread_create(&events, NULL, bring_events, NULL) == 0, "a thread");
+    must(pthread_create(&more, NULL, bring_lists, NULL) == 0, "another thread");
     g_main_loop_run(loop);
     veld_intake_stop(intake);
     pthread_join(events, NULL);

@@ -91,8 +91,8 @@ Test(cli_machine, names_as_typed)
                                       "a b",
                                       "../a",
                                       "\xc3\xa4",
-                                      "a123456789b123456789c123456789d123456789e123456789"
-                                      "f123456789-123x"};
+                                      ("a123456789b123456789c123456789d123456789e123456789"
+                                       "f123456789-123x")};
     cr_assert_eq(veld_label_typed("Server-1", "machine", name, &diag), 0);
     cr_assert_str_eq(name, "server-1");
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++) {
