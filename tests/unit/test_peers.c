@@ -596,8 +596,8 @@ Test(peers, ten_thousand_at_once_are_published_once)
     }
     uint64_t added = veld_clock_mono_ns() - began;
     uint64_t longest = run_for(500);
+    EVENTUALLY(routes_published == 2 * MANY);
     cr_assert(published >= 1 && published <= 2, "%u", published);
-    cr_assert_eq(routes_published, 2 * MANY);
     cr_log_info("%d peers: added in %.1f ms, longest turn of the main loop %.1f ms", MANY,
                 (double)added / 1e6, (double)longest / 1e6);
 
@@ -606,7 +606,7 @@ Test(peers, ten_thousand_at_once_are_published_once)
         veld_control_peer_remove(c, ids[i]);
     uint64_t removed = veld_clock_mono_ns() - began;
     longest = run_for(1000);
-    cr_assert_eq(routes_published, 0);
+    EVENTUALLY(routes_published == 0);
     cr_assert_leq(published, 3, "%u", published);
     cr_log_info("removed in %.1f ms, longest turn %.1f ms", (double)removed / 1e6,
                 (double)longest / 1e6);
