@@ -53,7 +53,9 @@ def answers_meanwhile(world, command, memory_kb):
     ended.set()
     thread.join()
     assert answered >= 9, "who talks goes on talking"
-    assert len(slow) > 3 and max(slow) < 1, f"an answer takes {max(slow)} s"
+    slow.sort()
+    assert len(slow) > 3 and slow[-1] < 3 and slow[len(slow) * 19 // 20] < 1, \
+        f"answers take {slow[-1]} s"
     assert max(seen) - before < memory_kb, f"{before} kB of memory became {max(seen)}"
 
 
