@@ -54,8 +54,14 @@ Test(http2_filter, another_protocol_is_none)
     static const char request[] = "PRI * HTTP/1.1\r\n\r\n";
     cr_assert_eq(veld_http2_filter(&f, (const uint8_t *)request, sizeof request - 1, T0),
                  VELD_HTTP2_PREFACE);
-    cr_assert_eq(veld_http2_filter(&f, (const uint8_t *)"x", 1, T0), VELD_HTTP2_PREFACE,
-                 "a fault was forgotten");
+}
+
+Test(http2_filter, a_fault_is_not_forgotten)
+{
+    struct veld_http2_filter f = open_connection();
+    cr_assert_eq(frame(&f, DATA, 0, VELD_HTTP2_FRAME_MAX + 1, T0), VELD_HTTP2_FRAME);
+    f.left = f.have = 0; /* wherever it stood */
+    cr_assert_eq(frame(&f, HEADERS, END_HEADERS, 100, T0), VELD_HTTP2_FRAME);
 }
 
 Test(http2_filter, a_block_of_headers_is_bounded_however_it_is_cut)
