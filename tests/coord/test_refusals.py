@@ -338,3 +338,15 @@ def test_records_with_too_much_are_refused(coord, net):
             coord.register(member, ipv4, **fields)
         assert why.code in ("INVALID_ARGUMENT", "PERMISSION_DENIED"), fields
     assert coord.register(member, ipv4).published
+
+
+def test_too_many_networks_of_an_address_are_refused(start):
+    """By the limits that are there when nobody turns them off."""
+    client = start().client()
+    made = 0
+    with refusal("RESOURCE_EXHAUSTED") as why:
+        for i in range(100):
+            client.create(Network(f"net-{i}"))
+            made += 1
+    assert 10 <= made <= 30 and why.text
+    assert client.hello().protocol == 1

@@ -25,15 +25,15 @@ struct rig {
     struct veld_gate *gate;
 };
 
-static struct rig start(struct veld_coord_limits limits)
+/* Where it is, since the gate borrows its listeners. */
+static void start(struct rig *r, struct veld_coord_limits limits)
 {
-    struct rig r;
     struct veld_listen_address a;
     struct veld_diag diag = {""};
     cr_assert_eq(veld_listen_parse("127.0.0.1:0", &a), 0);
-    cr_assert_eq(veld_listen_open(&r.l, &a, &diag), 0, "%s", diag.text);
-    cr_assert_eq(veld_gate_open(&r.gate, &r.l, &limits, take, NULL, &diag), 0, "%s", diag.text);
-    return r;
+    cr_assert_eq(veld_listen_open(&r->l, &a, &diag), 0, "%s", diag.text);
+    cr_assert_eq(veld_gate_open(&r->gate, &r->l, &limits, take, NULL, &diag), 0, "%s",
+                 diag.text);
 }
 
 static void stop(struct rig *r)
@@ -86,8 +86,9 @@ TestSuite(coord_gate, .timeout = 30);
 
 Test(coord_gate, an_address_has_so_many_connections_and_another_has_its_own)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 10, .connections_per_address = 2, .streams = 4});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 10, .connections_per_address = 2, .streams = 4});
     struct veld_endpoint e;
     int a = connect_from(&r, 1, &e), b = connect_from(&r, 1, &e);
     wait_taken(2);
@@ -103,8 +104,9 @@ Test(coord_gate, an_address_has_so_many_connections_and_another_has_its_own)
 
 Test(coord_gate, there_are_so_many_in_all)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 2, .connections_per_address = 2, .streams = 4});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 2, .connections_per_address = 2, .streams = 4});
     struct veld_endpoint e;
     int a = connect_from(&r, 1, &e), b = connect_from(&r, 2, &e);
     wait_taken(2);
@@ -117,8 +119,9 @@ Test(coord_gate, there_are_so_many_in_all)
 
 Test(coord_gate, a_closed_connection_makes_room)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 2, .connections_per_address = 20, .streams = 4});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 2, .connections_per_address = 20, .streams = 4});
     struct veld_endpoint e;
     int a = connect_from(&r, 1, &e), b = connect_from(&r, 1, &e);
     wait_taken(2);
@@ -133,8 +136,9 @@ Test(coord_gate, a_closed_connection_makes_room)
 
 Test(coord_gate, opening_them_fast_is_refused)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 20, .connections_per_address = 4, .streams = 4});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 20, .connections_per_address = 4, .streams = 4});
     struct veld_endpoint e;
     for (size_t i = 0; i < 4; i++) {
         int fd = connect_from(&r, 1, &e);
@@ -151,8 +155,9 @@ Test(coord_gate, opening_them_fast_is_refused)
 
 Test(coord_gate, a_connection_with_too_many_calls_is_cut)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 20, .connections_per_address = 4, .streams = 3});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 20, .connections_per_address = 4, .streams = 3});
     struct veld_endpoint me, other;
     struct veld_gate_call call;
     int fd = connect_from(&r, 1, &me), fd2 = connect_from(&r, 1, &other);
@@ -172,8 +177,9 @@ Test(coord_gate, a_connection_with_too_many_calls_is_cut)
 
 Test(coord_gate, a_connection_whose_calls_are_given_up_is_cut)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 20, .connections_per_address = 4, .streams = 3});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 20, .connections_per_address = 4, .streams = 3});
     struct veld_endpoint me;
     struct veld_gate_call call;
     int fd = connect_from(&r, 1, &me);
@@ -194,8 +200,9 @@ Test(coord_gate, a_connection_whose_calls_are_given_up_is_cut)
 
 Test(coord_gate, a_call_of_a_connection_that_is_gone_counts_for_nobody)
 {
-    struct rig r = start((struct veld_coord_limits){
-        .connections = 20, .connections_per_address = 4, .streams = 3});
+    struct rig r;
+    start(&r, (struct veld_coord_limits){
+                  .connections = 20, .connections_per_address = 4, .streams = 3});
     struct veld_endpoint stranger = {.ip = {.family = 4, .b = {192, 0, 2, 1}}, .port = 7};
     struct veld_gate_call call;
     cr_assert(veld_gate_call_begin(r.gate, &stranger, &call));
