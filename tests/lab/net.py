@@ -231,11 +231,13 @@ class Machine:
         return Path(f"/proc/{self.init}/root", path)
 
     def processes(self):
-        """Names of the processes that run in it, as `ps -o comm=` has them."""
+        """Names of the processes that run in it, as `ps -o comm=` has them, without the dead."""
         names = []
         for folder in self.inside("proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it may end meanwhile
-                names.append((folder / "comm").read_text().strip())
+                name, state = re.search(r"\((.*)\) (.)", (folder / "stat").read_text(), re.S).groups()
+                if state not in "ZX":
+                    names.append(name)
         return names
 
     # ---- Veld ----
