@@ -29,7 +29,16 @@ void *veld_wire_unpack(const ProtobufCMessageDescriptor *type, const void *p, si
 {
     size_t left = VELD_WIRE_ROOM;
     ProtobufCAllocator room = {.alloc = room_alloc, .free = room_free, .allocator_data = &left};
-    return len > max ? NULL : protobuf_c_message_unpack(type, &room, len, p);
+    ProtobufCMessage *m = len > max ? NULL : protobuf_c_message_unpack(type, &room, len, p);
+    /*
+     * A text with a NUL in it is cut there by protobuf-c, and of a field given twice the last
+     * counts: others might read another message. One that says it all has its own length.
+     */
+    if (m && protobuf_c_message_get_packed_size(m) != len) {
+        veld_wire_free(m);
+        return NULL;
+    }
+    return m;
 }
 
 void veld_wire_free(void *message)

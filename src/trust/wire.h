@@ -29,7 +29,7 @@ typedef Veld__Trust__V1__RevocationList pb_revocation_list;
 typedef Veld__Trust__V1__Record pb_record;
 typedef Veld__Trust__V1__PeerRecord pb_peer_record;
 
-/* NULL when it is longer than `max`, malformed or too much. Free with veld_wire_free. */
+/* NULL when it is longer than `max`, malformed, too much, or not as it would be packed. Free with veld_wire_free. */
 void *veld_wire_unpack(const ProtobufCMessageDescriptor *type, const void *p, size_t len,
                        size_t max);
 void veld_wire_free(void *message); /* NULL is allowed */

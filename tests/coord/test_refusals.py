@@ -227,7 +227,7 @@ def test_ids_of_another_size_are_refused(coord, method):
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", b"a" * 64, b"", b"UPPER", b"-a", b"a_b",
-                                  "\u00e9".encode(), b"a" * 60000])
+                                  "\u00e9".encode(), b"a\0b", b"a" * 60000])
 def test_names_are_labels(coord, name):
     net = Network("proper")
     # As bytes, since Python's messages take only proper text. The last of a field counts.

@@ -31,6 +31,44 @@ Test(trust_wire, unpacks_what_was_packed)
     veld_blob_clear(&b);
 }
 
+/* What others could read otherwise than we do. */
+Test(trust_wire, unpacks_what_is_said_in_one_way_only)
+{
+    static const struct {
+        const char *what, *bytes;
+        size_t len;
+        bool ok;
+    } networks[] = {
+        {"a name",
+         "\x12\x03"
+         "abc",
+         5, true},
+        {"a name with a NUL in it",
+         "\x12\x03"
+         "a\0c",
+         5, false},
+        {"two names",
+         "\x12\x01"
+         "a"
+         "\x12\x01"
+         "b",
+         6, false},
+        {"a number longer than it need be", "\x20\x81\x00", 3, false},
+        {"a field of a later version",
+         "\x12\x01"
+         "a"
+         "\xfa\x01\x01"
+         "x",
+         7, true},
+    };
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+        void *m = veld_wire_unpack(&veld__trust__v1__network__descriptor, networks[i].bytes,
+                                   networks[i].len, 100);
+        cr_expect_eq(m != NULL, networks[i].ok, "%s", networks[i].what);
+        veld_wire_free(m);
+    }
+}
+
 /* Two bytes of message are a hundred of memory: no more of them than there is room for. */
 Test(trust_wire, unpacks_into_bounded_room)
 {
