@@ -597,7 +597,9 @@ Test(peers, ten_thousand_at_once_are_published_once)
     uint64_t added = veld_clock_mono_ns() - began;
     uint64_t longest = run_for(500);
     EVENTUALLY(routes_published == 2 * MANY);
-    cr_assert(published >= 1 && published <= 2, "%u", published);
+    /* One in VELD_PUBLISH_MS, however slow the machine is. */
+    uint64_t most = 2 + added / (VELD_PUBLISH_MS * VELD_NS_PER_MS);
+    cr_assert(published >= 1 && published <= most, "%u", published);
     cr_log_info("%d peers: added in %.1f ms, longest turn of the main loop %.1f ms", MANY,
                 (double)added / 1e6, (double)longest / 1e6);
 
@@ -607,7 +609,8 @@ Test(peers, ten_thousand_at_once_are_published_once)
     uint64_t removed = veld_clock_mono_ns() - began;
     longest = run_for(1000);
     EVENTUALLY(routes_published == 0);
-    cr_assert_leq(published, 3, "%u", published);
+    most += 1 + removed / (VELD_PUBLISH_MS * VELD_NS_PER_MS);
+    cr_assert_leq(published, most, "%u", published);
     cr_log_info("removed in %.1f ms, longest turn %.1f ms", (double)removed / 1e6,
                 (double)longest / 1e6);
 }
