@@ -136,7 +136,7 @@ int veld_endpoint_parse_listen(const char *text, struct veld_endpoint *out)
 char *veld_ip_format(const struct veld_ip *ip, char out[VELD_IP_STRLEN])
 {
     int af = ip->family == 4 ? AF_INET : AF_INET6;
-    if (ip->family == 0 || !inet_ntop(af, ip->b, out, VELD_IP_STRLEN))
+    if ((ip->family != 4 && ip->family != 6) || !inet_ntop(af, ip->b, out, VELD_IP_STRLEN))
         strcpy(out, "-");
     return out;
 }
@@ -151,6 +151,10 @@ char *veld_prefix_format(const struct veld_prefix *p, char out[VELD_PREFIX_STRLE
 char *veld_endpoint_format(const struct veld_endpoint *e, char out[VELD_ENDPOINT_STRLEN])
 {
     char ip[VELD_IP_STRLEN], scope[IF_NAMESIZE + 1] = "";
+    if (veld_endpoint_is_circuit(e)) {
+        snprintf(out, VELD_ENDPOINT_STRLEN, "circuit %08x", e->scope);
+        return out;
+    }
     veld_ip_format(&e->ip, ip);
     if (e->scope) {
         scope[0] = '%';
@@ -223,6 +227,8 @@ int veld_endpoint_to_sockaddr(const struct veld_endpoint *e, int family,
 {
     if (e->ip.family == 0)
         return VELD_E_INVAL;
+    if (veld_endpoint_is_circuit(e))
+        return VELD_E_UNSUPPORTED;
     if (family == AF_INET) {
         if (e->ip.family != 4)
             return VELD_E_UNSUPPORTED;

@@ -27,12 +27,17 @@ struct veld_prefix {
     uint8_t len;       /* 0..32 or 0..128 */
 };
 
-/* Where a datagram goes to or came from. `ip.family == 0` means unknown. */
+/*
+ * Where a datagram goes to or came from. `ip.family == 0` means unknown. A circuit through a
+ * relay is an endpoint too: it has a number of its own and no address.
+ */
 struct veld_endpoint {
     struct veld_ip ip;
     uint16_t port;  /* host order */
-    uint32_t scope; /* IPv6 link-local interface index, else 0 */
+    uint32_t scope; /* IPv6 link-local: interface index; a circuit: its number; else 0 */
 };
+
+#define VELD_FAMILY_CIRCUIT 1 /* of an endpoint's ip; all else of it is zero */
 
 /* Text sizes, NUL included. */
 #define VELD_IP_STRLEN       46
@@ -48,13 +53,23 @@ VELD_MUST_USE int veld_endpoint_parse(const char *text, struct veld_endpoint *ou
 /* Where to listen: the same, or ":51820" for all addresses of both families; never multicast. */
 VELD_MUST_USE int veld_endpoint_parse_listen(const char *text, struct veld_endpoint *out);
 
-/* Value to text; `out` has the size named above. Returns `out`. "-" for none. */
+/* Value to text; `out` has the size named above. Returns `out`. "-" for none, "circuit 1a2b3c4d". */
 char *veld_ip_format(const struct veld_ip *ip, char out[VELD_IP_STRLEN]);
 char *veld_prefix_format(const struct veld_prefix *p, char out[VELD_PREFIX_STRLEN]);
 char *veld_endpoint_format(const struct veld_endpoint *e, char out[VELD_ENDPOINT_STRLEN]);
 
 bool veld_ip_equal(const struct veld_ip *a, const struct veld_ip *b);
 bool veld_endpoint_equal(const struct veld_endpoint *a, const struct veld_endpoint *b);
+
+static inline struct veld_endpoint veld_endpoint_circuit(uint32_t number)
+{
+    return (struct veld_endpoint){.ip.family = VELD_FAMILY_CIRCUIT, .scope = number};
+}
+
+static inline bool veld_endpoint_is_circuit(const struct veld_endpoint *e)
+{
+    return e->ip.family == VELD_FAMILY_CIRCUIT;
+}
 
 /* Number of address bits: 32 or 128. */
 unsigned veld_ip_bits(const struct veld_ip *ip);
@@ -69,7 +84,7 @@ bool veld_ip_is_unicast(const struct veld_ip *ip);
 
 /*
  * To and from the kernel's form. `family` is the socket's: IPv4 on an AF_INET6
- * socket becomes mapped; IPv6 on an AF_INET socket is VELD_E_UNSUPPORTED.
+ * socket becomes mapped; IPv6 on an AF_INET socket, and a circuit, is VELD_E_UNSUPPORTED.
  */
 VELD_MUST_USE int veld_endpoint_to_sockaddr(const struct veld_endpoint *e, int family,
                                             struct sockaddr_storage *out, socklen_t *len);

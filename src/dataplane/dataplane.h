@@ -159,9 +159,56 @@ void veld_dataplane_session_retire(struct veld_dataplane *dp, uint32_t local_ind
 /* Nobody will come: drop the packets that wait for a session with this peer. */
 void veld_dataplane_peer_drop_held(struct veld_dataplane *dp, uint32_t id);
 
+/*
+ * ---- Circuits: paths through a relay (docs/RELAY.md) ----
+ *
+ * A circuit is an endpoint (veld_endpoint_circuit(number)) wherever one is taken or told here:
+ * what is sent to it leaves for the relay's endpoint behind a header of type VELD_RELAYED, and what
+ * arrives so comes from it. It ends with its relay's peer.
+ */
+
+struct veld_circuit {
+    /* Ours: what arrives carries it. Unique among circuits and forwards; its low 12 bits are its slot. */
+    uint32_t number;
+    uint32_t relay;        /* the peer that forwards; its endpoint is an address */
+    uint32_t remote_index; /* what leaves carries it */
+};
+#define VELD_CIRCUITS_MAX 4096 /* circuits and forwards together */
+
+/* Add, or change the remote index. VELD_E_NOENT (no such relay), VELD_E_EXIST (another's slot), VELD_E_NOMEM. */
+VELD_MUST_USE int veld_dataplane_circuit_set(struct veld_dataplane *dp,
+                                             const struct veld_circuit *c);
+void veld_dataplane_circuit_remove(struct veld_dataplane *dp, uint32_t number);
+
+/*
+ * ---- Forwards: relaying for others ----
+ *
+ * One direction of a circuit: a relayed datagram of `number` that comes from the endpoint of
+ * `from` leaves for the endpoint of `to` with `to_index`, otherwise as it came. Nothing is decrypted,
+ * nothing relayed is relayed, and neither end is reached by a circuit itself.
+ */
+struct veld_forward {
+    uint32_t number;
+    uint32_t from, to; /* peers */
+    uint32_t to_index;
+    uint64_t bytes_per_s; /* of this direction; 0: no bound */
+};
+/* Add or change. As circuit_set. Ends with either peer. */
+VELD_MUST_USE int veld_dataplane_forward_set(struct veld_dataplane *dp,
+                                             const struct veld_forward *f);
+void veld_dataplane_forward_remove(struct veld_dataplane *dp, uint32_t number);
+struct veld_forward_use {
+    uint64_t datagrams, bytes; /* outer payload that left */
+    uint64_t last_ns;          /* monotonic; 0: never */
+};
+VELD_MUST_USE int veld_dataplane_forward_use(const struct veld_dataplane *dp, uint32_t number,
+                                             struct veld_forward_use *out);
+/* Of all forwards together; 0: no bound. */
+void veld_dataplane_set_forward_rate(struct veld_dataplane *dp, uint64_t bytes_per_s);
+
 /* ---- Sending from the control thread, on the main socket ---- */
 
-/* A handshake datagram. VELD_E_UNSUPPORTED when the socket has not that family; VELD_E_IO, VELD_E_FULL. */
+/* A handshake or STUN datagram. VELD_E_UNSUPPORTED when the socket has not that family; VELD_E_IO, VELD_E_FULL. */
 VELD_MUST_USE int veld_dataplane_send_datagram(struct veld_dataplane *dp,
                                                const struct veld_endpoint *to,
                                                const uint8_t *datagram, size_t len);

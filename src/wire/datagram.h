@@ -5,7 +5,7 @@
  *   byte 0     type        0xC1 initiation .. 0xC4 data; all >= 0xC0, so that
  *                          STUN (first byte 0..3) can share the port
  *   byte 1     flags       data only, else 0
- *   byte 2     lane        data only, else 0
+ *   byte 2     lane        data; of a relayed datagram, that of the one inside; else 0
  *   byte 3     version     1
  *   bytes 4-7  index       as its reader assigned it; in an initiation the sender's own
  *   bytes 8-15 counter     data; in a response bytes 8-11 are the responder's own index
@@ -30,7 +30,7 @@ enum veld_datagram_type {
     VELD_RESPONSE = 0xC2,
     VELD_COOKIE_REPLY = 0xC3,
     VELD_DATA = 0xC4,
-    VELD_RELAYED = 0xC5, /* reserved: dropped as unknown until relays exist */
+    VELD_RELAYED = 0xC5, /* a header, and behind it one whole datagram of another type */
 };
 
 enum veld_data_flag {
@@ -54,8 +54,11 @@ enum veld_data_flag {
 #define VELD_COOKIE_SIZE             16
 #define VELD_COOKIE_REPLY_SIZE       (16 + 24 + (16 + 16)) /* 72 */
 #define VELD_DATA_OVERHEAD           (VELD_HEADER_SIZE + VELD_TAG_SIZE)
-#define VELD_HANDSHAKE_MAX           VELD_INITIATION_SIZE
-#define VELD_LANES_MAX               64
+#define VELD_RELAYED_OVERHEAD        VELD_HEADER_SIZE
+#define VELD_RELAYED_MIN                                                                       \
+    (VELD_RELAYED_OVERHEAD + VELD_DATA_OVERHEAD) /* what is inside is checked by itself */
+#define VELD_HANDSHAKE_MAX VELD_INITIATION_SIZE
+#define VELD_LANES_MAX     64
 
 /* Offsets within the handshake messages. */
 #define VELD_NOISE_OFFSET               VELD_HEADER_SIZE /* the Noise message starts here */

@@ -4,6 +4,8 @@
 
 #define MESSAGE_VERSION 1
 #define PART_HEAD       16 /* epoch, total, offset */
+#define PUB_SIZE        32
+#define ENDPOINT_HEAD   3 /* family, port */
 
 /* Body length of a known type, without what a probe or a part has of its own, or -1. */
 static int body_size(uint8_t type)
@@ -17,17 +19,53 @@ static int body_size(uint8_t type)
     case VELD_MSG_REVOKED_EPOCH: return 8;
     case VELD_MSG_REVOKED_GET: return 12;
     case VELD_MSG_REVOKED_PART: return PART_HEAD;
+    case VELD_MSG_CANDIDATES: return 8;
+    case VELD_MSG_CIRCUIT_OPEN: return PUB_SIZE + 4;
+    case VELD_MSG_CIRCUIT_OPENED: return PUB_SIZE + 4 + 1;
+    case VELD_MSG_CIRCUIT_REFUSED: return PUB_SIZE + 1;
+    case VELD_MSG_CIRCUIT_OFFER:
+    case VELD_MSG_CIRCUIT_CLOSE: return PUB_SIZE;
     default: return -1;
     }
 }
 
 bool veld_message_is_passed_on(uint8_t type)
 {
-    return type == VELD_MSG_REVOKED_EPOCH || type == VELD_MSG_REVOKED_GET ||
-           type == VELD_MSG_REVOKED_PART;
+    return type >= VELD_MSG_REVOKED_EPOCH && type <= VELD_MSG_CIRCUIT_CLOSE;
 }
 
 /* ---- Write ---- */
+
+/* Bytes of one endpoint's address by its family; 0: there is no such family. */
+static size_t address_size(uint8_t family)
+{
+    return family == 4 ? 4 : family == 6 ? 16 : 0;
+}
+
+static size_t write_endpoints(uint8_t *to, const struct veld_message *m)
+{
+    size_t len = 0;
+    for (uint8_t i = 0; i < m->n_endpoints; i++) {
+        const struct veld_endpoint *e = &m->endpoints[i];
+        size_t size = address_size(e->ip.family);
+        to[len] = e->ip.family;
+        veld_store_be16(to + len + 1, e->port);
+        memcpy(to + len + ENDPOINT_HEAD, e->ip.b, size);
+        len += ENDPOINT_HEAD + size;
+    }
+    return len;
+}
+
+static void write_circuit(uint8_t *body, const struct veld_message *m)
+{
+    memcpy(body, m->pub, PUB_SIZE);
+    if (m->type == VELD_MSG_CIRCUIT_OPEN || m->type == VELD_MSG_CIRCUIT_OPENED)
+        veld_store_be32(body + PUB_SIZE, m->index);
+    if (m->type == VELD_MSG_CIRCUIT_OPENED)
+        body[PUB_SIZE + 4] = m->state;
+    if (m->type == VELD_MSG_CIRCUIT_REFUSED)
+        body[PUB_SIZE] = m->state;
+}
 
 /* What follows the header; the bytes of it that were written. */
 static size_t write_body(uint8_t *body, const struct veld_message *m)
@@ -53,6 +91,15 @@ static size_t write_body(uint8_t *body, const struct veld_message *m)
         memcpy(body + PART_HEAD, m->part, m->part_len);
         len += m->part_len;
         break;
+    case VELD_MSG_CANDIDATES:
+        veld_store_be64(body, m->sequence);
+        len += write_endpoints(body + 8, m);
+        break;
+    case VELD_MSG_CIRCUIT_OPEN:
+    case VELD_MSG_CIRCUIT_OPENED:
+    case VELD_MSG_CIRCUIT_OFFER:
+    case VELD_MSG_CIRCUIT_REFUSED:
+    case VELD_MSG_CIRCUIT_CLOSE: write_circuit(body, m); break;
     default: break;
     }
     return len;
@@ -77,6 +124,8 @@ static bool fits(uint8_t type, size_t size, size_t len)
         return len >= size;
     if (type == VELD_MSG_REVOKED_PART)
         return len > size && len - size <= VELD_REVOKED_PART_MAX;
+    if (type == VELD_MSG_CANDIDATES)
+        return len >= size;
     return len == size;
 }
 
@@ -101,6 +150,39 @@ static int parse_part(const uint8_t *body, size_t len, struct veld_message *m)
     return within ? 0 : VELD_E_FORMAT;
 }
 
+/* Each in the form the kernel gives: IPv4 is never written as IPv6. */
+static int parse_endpoints(const uint8_t *in, size_t len, struct veld_message *m)
+{
+    static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+    while (len > 0) {
+        size_t size = address_size(in[0]);
+        if (size == 0 || len < ENDPOINT_HEAD + size ||
+            m->n_endpoints == VELD_MESSAGE_ENDPOINTS_MAX)
+            return VELD_E_FORMAT;
+        struct veld_endpoint *e = &m->endpoints[m->n_endpoints++];
+        e->ip.family = in[0];
+        e->port = veld_load_be16(in + 1);
+        memcpy(e->ip.b, in + ENDPOINT_HEAD, size);
+        if (e->port == 0 || memcmp(e->ip.b, v4_mapped, sizeof v4_mapped) == 0)
+            return VELD_E_FORMAT;
+        in += ENDPOINT_HEAD + size;
+        len -= ENDPOINT_HEAD + size;
+    }
+    return 0;
+}
+
+static int parse_circuit(const uint8_t *body, struct veld_message *m)
+{
+    memcpy(m->pub, body, PUB_SIZE);
+    if (m->type == VELD_MSG_CIRCUIT_OPEN || m->type == VELD_MSG_CIRCUIT_OPENED)
+        m->index = veld_load_be32(body + PUB_SIZE);
+    if (m->type == VELD_MSG_CIRCUIT_OPENED)
+        m->state = body[PUB_SIZE + 4];
+    if (m->type == VELD_MSG_CIRCUIT_REFUSED)
+        m->state = body[PUB_SIZE];
+    return m->type == VELD_MSG_CIRCUIT_OPENED && m->state > 1 ? VELD_E_FORMAT : 0;
+}
+
 static int parse_body(const uint8_t *body, size_t len, struct veld_message *m)
 {
     switch (m->type) {
@@ -114,6 +196,14 @@ static int parse_body(const uint8_t *body, size_t len, struct veld_message *m)
         m->offset = veld_load_be32(body + 8);
         return 0;
     case VELD_MSG_REVOKED_PART: return parse_part(body, len, m);
+    case VELD_MSG_CANDIDATES:
+        m->sequence = veld_load_be64(body);
+        return parse_endpoints(body + 8, len - 8, m);
+    case VELD_MSG_CIRCUIT_OPEN:
+    case VELD_MSG_CIRCUIT_OPENED:
+    case VELD_MSG_CIRCUIT_OFFER:
+    case VELD_MSG_CIRCUIT_REFUSED:
+    case VELD_MSG_CIRCUIT_CLOSE: return parse_circuit(body, m);
     default: return 0;
     }
 }

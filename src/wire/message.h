@@ -12,17 +12,19 @@
 #ifndef VELD_WIRE_MESSAGE_H
 #define VELD_WIRE_MESSAGE_H
 
+#include "base/addr.h"
 #include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define VELD_MESSAGE_HEADER_SIZE 4
-#define VELD_MESSAGE_MAX         256 /* header and body, padding of a probe aside */
-#define VELD_PING_TOKEN_SIZE     16
-#define VELD_PROBE_SIZE          10  /* a probe without padding, and an answer */
-#define VELD_REVOKED_PART_MAX    200 /* bytes of a list in one message */
+#define VELD_MESSAGE_HEADER_SIZE   4
+#define VELD_MESSAGE_MAX           256 /* header and body, padding of a probe aside */
+#define VELD_PING_TOKEN_SIZE       16
+#define VELD_PROBE_SIZE            10  /* a probe without padding, and an answer */
+#define VELD_REVOKED_PART_MAX      200 /* bytes of a list in one message */
+#define VELD_MESSAGE_ENDPOINTS_MAX 8
 
 enum veld_message_type {
     VELD_MSG_PING = 1,    /* body: 16-byte token; answered by a pong with the same token */
@@ -35,6 +37,29 @@ enum veld_message_type {
     VELD_MSG_REVOKED_EPOCH = 6, /* body: epoch 8 of the list the sender has */
     VELD_MSG_REVOKED_GET = 7,   /* body: epoch 8, offset 4; answered by a part, or an epoch */
     VELD_MSG_REVOKED_PART = 8,  /* body: epoch 8, total 4, offset 4, 1..200 bytes of the list */
+    /*
+     * Where the sender may be reached; of two the greater sequence counts. body: sequence 8, then
+     * 0..8 endpoints: family 1 (4 or 6), port 2, address 4 or 16
+     */
+    VELD_MSG_CANDIDATES = 9,
+    /*
+     * Circuits through a relay (control/reach/circuits.h), each known by the P of the member at
+     * its other end. OPEN goes to a relay, OFFER, OPENED and REFUSED come from one.
+     */
+    VELD_MSG_CIRCUIT_OPEN = 10, /* body: P 32, index 4 for datagrams to the sender */
+    /* body: P 32, index 4 for datagrams to the relay, state 1 (1: the other end has asked too) */
+    VELD_MSG_CIRCUIT_OPENED = 11,
+    VELD_MSG_CIRCUIT_OFFER = 12,   /* body: P 32, who asked for a circuit to the receiver */
+    VELD_MSG_CIRCUIT_REFUSED = 13, /* body: P 32, reason 1 (enum veld_circuit_refusal) */
+    VELD_MSG_CIRCUIT_CLOSE = 14,   /* body: P 32; either way */
+};
+
+/* Why a relay refuses; others are to be read as VELD_CIRCUIT_NO. */
+enum veld_circuit_refusal {
+    VELD_CIRCUIT_NO = 0,       /* it does not relay */
+    VELD_CIRCUIT_FULL = 1,     /* as many as it takes, of this member or in all */
+    VELD_CIRCUIT_UNKNOWN = 2,  /* the other end is no member it talks to */
+    VELD_CIRCUIT_INDIRECT = 3, /* one of the ends reaches it by a relay only */
 };
 
 struct veld_message {
@@ -46,6 +71,12 @@ struct veld_message {
     uint32_t offset, total;              /* get, part; part: offset + part_len <= total */
     const uint8_t *part; /* borrowed: of the bytes parsed, or for the call that writes */
     uint8_t part_len;    /* 1..VELD_REVOKED_PART_MAX */
+    uint64_t sequence;   /* of candidates */
+    struct veld_endpoint endpoints[VELD_MESSAGE_ENDPOINTS_MAX];
+    uint8_t n_endpoints;
+    uint8_t pub[32]; /* of circuits */
+    uint32_t index;  /* open, opened */
+    uint8_t state;   /* opened: 0 or 1; refused: enum veld_circuit_refusal */
 };
 
 /*

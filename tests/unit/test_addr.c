@@ -130,3 +130,19 @@ Test(addr, listen)
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++)
         cr_expect_eq(veld_endpoint_parse_listen(bad[i], &e), VELD_E_FORMAT, "%s", bad[i]);
 }
+
+Test(addr, a_circuit_is_an_endpoint_without_an_address)
+{
+    char text[VELD_ENDPOINT_STRLEN];
+    struct veld_endpoint c = veld_endpoint_circuit(0x1a2b3c4d), d = veld_endpoint_circuit(7),
+                         v4;
+    struct sockaddr_storage ss;
+    socklen_t len;
+    cr_assert_eq(veld_endpoint_parse("0.0.0.1:1", &v4), 0);
+    cr_assert(veld_endpoint_is_circuit(&c) && !veld_endpoint_is_circuit(&v4));
+    cr_assert(veld_endpoint_equal(&c, &c) && !veld_endpoint_equal(&c, &d));
+    cr_assert(!veld_ip_is_unicast(&c.ip));
+    cr_assert_str_eq(veld_endpoint_format(&c, text), "circuit 1a2b3c4d");
+    cr_assert_eq(veld_endpoint_to_sockaddr(&c, AF_INET, &ss, &len), VELD_E_UNSUPPORTED);
+    cr_assert_eq(veld_endpoint_to_sockaddr(&c, AF_INET6, &ss, &len), VELD_E_UNSUPPORTED);
+}

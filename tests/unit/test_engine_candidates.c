@@ -17,9 +17,11 @@ static void say(struct pair *p, struct side *to, uint32_t index,
     cr_assert_eq(message(p, to, index, from, buf, veld_message_write(buf, m)), 0);
 }
 
-static const char *const dead[] = {"198.51.100.1:1", "198.51.100.2:2", "198.51.100.3:3",
-                                   "198.51.100.4:4", "198.51.100.5:5", "198.51.100.6:6",
-                                   "198.51.100.7:7", "198.51.100.8:8"};
+static const char *const dead[] = {"198.51.100.1:1",   "198.51.100.2:2",   "198.51.100.3:3",
+                                   "198.51.100.4:4",   "198.51.100.5:5",   "198.51.100.6:6",
+                                   "198.51.100.7:7",   "198.51.100.8:8",   "198.51.100.9:9",
+                                   "198.51.100.10:10", "198.51.100.11:11", "198.51.100.12:12"};
+_Static_assert(sizeof dead / sizeof dead[0] == VELD_CANDIDATES_MAX, "one for each place");
 
 /* a seeks b at `n` dead addresses and, where there is room, in the middle where it is. */
 static struct veld_engine_peer_config scattered(const struct side *b, size_t n)

@@ -170,6 +170,97 @@ Test(message, a_part_lies_within_its_list)
 Test(message, which_types_are_for_others)
 {
     for (unsigned type = 0; type < 256; type++)
-        cr_assert_eq(veld_message_is_passed_on((uint8_t)type), type >= 6 && type <= 8, "%u",
+        cr_assert_eq(veld_message_is_passed_on((uint8_t)type), type >= 6 && type <= 14, "%u",
                      type);
+}
+
+/* ---- Candidates ---- */
+
+static struct veld_endpoint endpoint(const char *text)
+{
+    struct veld_endpoint e;
+    cr_assert_eq(veld_endpoint_parse(text, &e), 0);
+    return e;
+}
+
+Test(message, candidates_of_both_families)
+{
+    uint8_t buf[VELD_MESSAGE_MAX];
+    struct veld_message out, in = {.type = VELD_MSG_CANDIDATES, .sequence = 0x0102030405060708};
+    cr_assert_eq(veld_message_write(buf, &in), 12);
+    cr_assert_eq(veld_message_parse(buf, 12, &out), 0);
+    cr_assert_eq(out.n_endpoints, 0);
+    for (unsigned i = 0; i < VELD_MESSAGE_ENDPOINTS_MAX; i++)
+        in.endpoints[i] = endpoint(i % 2 ? "[2001:db8::7]:51820" : "192.0.2.1:4096");
+    in.n_endpoints = VELD_MESSAGE_ENDPOINTS_MAX;
+    size_t len = veld_message_write(buf, &in);
+    cr_assert_eq(len, 12 + 4 * 7 + 4 * 19);
+    cr_assert_eq(veld_message_parse(buf, len, &out), 0);
+    cr_assert_eq(out.sequence, in.sequence);
+    cr_assert_eq(out.n_endpoints, in.n_endpoints);
+    for (unsigned i = 0; i < in.n_endpoints; i++)
+        cr_assert(veld_endpoint_equal(&out.endpoints[i], &in.endpoints[i]), "%u", i);
+}
+
+/* `body`: what follows the sequence. */
+static int parse_endpoints(const uint8_t *body, size_t len)
+{
+    uint8_t buf[VELD_MESSAGE_MAX] = {VELD_MSG_CANDIDATES, 1};
+    struct veld_message out;
+    buf[3] = (uint8_t)(8 + len);
+    memcpy(buf + 12, body, len);
+    return veld_message_parse(buf, 12 + len, &out);
+}
+
+Test(message, a_list_of_candidates_is_bounded_and_whole)
+{
+    uint8_t nine[9 * 7];
+    for (unsigned i = 0; i < 9; i++)
+        memcpy(nine + i * 7, (uint8_t[]){4, 1, 2, 192, 0, 2, 1}, 7);
+    cr_assert_eq(parse_endpoints(nine, 8 * 7), 0);
+    cr_assert_eq(parse_endpoints(nine, 9 * 7), VELD_E_FORMAT);
+    cr_assert_eq(parse_endpoints(nine, 8 * 7 - 1), VELD_E_FORMAT);
+    nine[0] = VELD_FAMILY_CIRCUIT;
+    cr_assert_eq(parse_endpoints(nine, 7), VELD_E_FORMAT,
+                 "a circuit is nobody else's business");
+    cr_assert_eq(parse_endpoints((uint8_t[]){4, 0, 0, 192, 0, 2, 1}, 7), VELD_E_FORMAT,
+                 "port 0");
+    uint8_t mapped[19] = {6, 1, 2, [13] = 0xff, [14] = 0xff, 192, 0, 2, 1};
+    cr_assert_eq(parse_endpoints(mapped, sizeof mapped), VELD_E_FORMAT, "IPv4 as IPv6");
+}
+
+/* ---- Circuits ---- */
+
+Test(message, what_is_said_of_circuits)
+{
+    static const struct {
+        uint8_t type, len;
+    } kinds[] = {{VELD_MSG_CIRCUIT_OPEN, 40},
+                 {VELD_MSG_CIRCUIT_OPENED, 41},
+                 {VELD_MSG_CIRCUIT_OFFER, 36},
+                 {VELD_MSG_CIRCUIT_REFUSED, 37},
+                 {VELD_MSG_CIRCUIT_CLOSE, 36}};
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        uint8_t buf[VELD_MESSAGE_MAX + 1] = {0};
+        struct veld_message out, in = {.type = kinds[i].type, .index = 0xa1b2c3d4, .state = 1};
+        memset(in.pub, 0x77, sizeof in.pub);
+        size_t len = veld_message_write(buf, &in);
+        cr_assert_eq(len, kinds[i].len);
+        cr_assert_eq(veld_message_parse(buf, len, &out), 0);
+        cr_assert_arr_eq(out.pub, in.pub, sizeof in.pub);
+        bool indexed = in.type == VELD_MSG_CIRCUIT_OPEN || in.type == VELD_MSG_CIRCUIT_OPENED;
+        cr_assert_eq(out.index, indexed ? in.index : 0);
+        for (size_t l = VELD_MESSAGE_HEADER_SIZE; l < sizeof buf; l++) {
+            buf[3] = (uint8_t)(l - VELD_MESSAGE_HEADER_SIZE);
+            cr_assert_eq(veld_message_parse(buf, l, &out) == 0, l == len, "%u: %zu", i, l);
+        }
+    }
+}
+
+Test(message, a_circuit_is_joined_or_not)
+{
+    uint8_t buf[VELD_MESSAGE_MAX];
+    struct veld_message out, in = {.type = VELD_MSG_CIRCUIT_OPENED, .state = 2};
+    size_t len = veld_message_write(buf, &in);
+    cr_assert_eq(veld_message_parse(buf, len, &out), VELD_E_FORMAT);
 }

@@ -52,7 +52,7 @@ struct veld_engine;
 #define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
 #define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */
 
-#define VELD_CANDIDATES_MAX 8 /* addresses a peer may be at */
+#define VELD_CANDIDATES_MAX 12 /* endpoints a peer may be at: addresses, and circuits to it */
 
 #define VELD_INITIATIONS_PER_S 20 /* per IPv4 address or IPv6 /64, under load */
 #define VELD_INITIATIONS_BURST 5

@@ -27,7 +27,7 @@
 
 #define VELD_PINGS_MAX 4 /* asked for and unanswered; the oldest makes room */
 #define VELD_SLOTS     3 /* sessions with a peer */
-/* Addresses an initiation may go to: endpoint, configured, candidates. */
+/* Endpoints an initiation may go to: endpoint, configured, candidates. */
 #define VELD_TARGETS_MAX (VELD_CANDIDATES_MAX + 2)
 
 /* A session as the engine sees it: its keys are with the dataplane only. */
