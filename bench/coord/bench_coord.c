@@ -29,6 +29,7 @@
 #define REWATCH_FROM_MS 200  /* a lost stream is opened again after so long, and up to */
 #define REWATCH_TO_MS   5000 /* so long: by chance, as daemons do */
 #define STUCK_S         120
+#define QUIET_S         10
 
 struct watcher {
     struct bench_member who;
@@ -249,8 +250,23 @@ static double at_ms(double part)
     return join.n_took ? (double)join.took_ns[i] / VELD_NS_PER_MS : 0;
 }
 
+/* Until all have been told who came before: a server takes its time with that. */
+static void turn_until_quiet(void)
+{
+    uint64_t end = veld_clock_mono_ns() + STUCK_S * VELD_NS_PER_S, quiet_ns = 0, seen = events;
+    while (veld_clock_mono_ns() < end) {
+        net_turn(net, 100);
+        if (events != seen || !quiet_ns)
+            quiet_ns = veld_clock_mono_ns() + QUIET_S * VELD_NS_PER_S;
+        else if (veld_clock_mono_ns() > quiet_ns)
+            return;
+        seen = events;
+    }
+}
+
 static void cmd_join(unsigned n)
 {
+    turn_until_quiet();
     size_t all = (size_t)n * n_watchers, missing = 0;
     events = event_bytes = 0;
     join.took_ns = calloc(all + 1, sizeof *join.took_ns);
@@ -275,9 +291,10 @@ static void cmd_join(unsigned n)
     }
     qsort(join.took_ns, join.n_took, sizeof *join.took_ns, compare);
     printf("{\"joins\": %u, \"watchers\": %zu, \"missing\": %zu, \"p50_ms\": %.2f, \"p99_ms\": "
-           "%.2f, \"max_ms\": %.2f, \"bytes_each\": %.0f, \"failures\": %" PRIu64 "}\n",
+           "%.2f, \"max_ms\": %.2f, \"bytes_each\": %.0f, \"failures\": %" PRIu64
+           ", \"lost\": %zu, \"last_failure\": \"%s\"}\n",
            n, n_watchers, missing, at_ms(0.5), at_ms(0.99), at_ms(1),
-           all ? (double)event_bytes / (double)all : 0, failures);
+           all ? (double)event_bytes / (double)all : 0, failures, n_lost, last_failure);
     free(join.took_ns);
 }
 

@@ -1,6 +1,7 @@
 /*
- * Many clients of one coord server in one thread: connections of their own (as
- * as many machines have), calls and watches on them, over gRPC's C core.
+ * Many clients of one coord server in one thread: connections of their own, as many as
+ * machines have, calls and watches on them. gRPC's wire protocol on nghttp2 and OpenSSL, since
+ * they share a machine with the server: gRPC's own client takes several times as much of it.
  *
  * Order of calls: open, connect*, (call | watch)*, turn*, disconnect*, close.
  * Handlers run inside turn. One thread.
@@ -21,6 +22,7 @@ struct connection;
 struct net *net_open(const char *address);
 void net_close(struct net *n);
 
+/* Nothing is sent until the first call, nor after an end until the next. */
 struct connection *net_connect(struct net *n);
 void net_disconnect(struct connection *c);
 

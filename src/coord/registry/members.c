@@ -247,7 +247,7 @@ static void change(struct veld_registry *r, struct veld_member *m, struct veld_f
     m->last_seen_s = seen_s;
     m->revision = veld_net_next_revision(m->net, c->before ? c->revision : UINT64_MAX, now);
     if (facts != c->before)
-        m->facts_revision = m->revision;
+        m->facts_revision = m->net->news = m->revision;
     if (facts) {
         veld_member_link(m);
         if (facts != c->before)

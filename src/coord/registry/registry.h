@@ -112,6 +112,7 @@ struct veld_net {
     struct veld_blob signed_descriptor;
     uint64_t put_s; /* when this database first had it */
     uint64_t revision, horizon;
+    uint64_t news; /* the last revision, or a later one, that was more than a coming or going */
     struct veld_gap gaps[VELD_GAPS_MAX + 1]; /* in order */
     size_t n_gaps;
     bool is_quiet;                        /* nothing changed yet since the server started */
@@ -129,8 +130,9 @@ struct veld_net {
     uint64_t moved_from;
     /* Of this process alone; service/watch.c's and service/events.c's. */
     GQueue watchers, events;
-    uint64_t told;    /* the revision that those who had all before may be told up to */
-    uint64_t tell_ns; /* the next time, not before this */
+    uint64_t told; /* the revision that those who had all before may be told up to */
+    uint64_t told_ns,
+        tell_interval_ns; /* when that was; the next time is not before it is over */
     bool tell_waits;
 };
 

@@ -5,10 +5,12 @@
 
 #include <veld/coord/v1/inside.pb-c.h>
 
-/* What telling one watcher costs, with gRPC: half the server is left for everything else. */
-#define TELL_NS         (20 * VELD_NS_PER_US)
+/* What telling one watcher costs, with gRPC: while records change without end, that is all there is time for. */
+#define TELL_NS         (30 * VELD_NS_PER_US)
 #define INTERVAL_MIN_NS VELD_NS_PER_MS /* shorter ones are not worth waiting for */
-#define INTERVAL_MAX_NS (200 * VELD_NS_PER_MS)
+#define INTERVAL_MAX_NS (500 * VELD_NS_PER_MS)
+/* Coming and going waits so many times longer, and leaves as much of the time to everything else. */
+#define PRESENCE_WAITS 16
 
 struct signal {
     uint8_t from[32];
@@ -452,10 +454,18 @@ static void wake(struct veld_watcher *w)
     w->ready(w->ready_ctx);
 }
 
+/* When what has changed is to be told; it may be over. */
+static uint64_t due_ns(const struct veld_net *net)
+{
+    bool only_presence = net->news <= net->told;
+    return net->told_ns + (only_presence ? PRESENCE_WAITS : 1) * net->tell_interval_ns;
+}
+
 static void tell(struct veld_service *s, struct veld_net *net)
 {
     net->told = net->revision;
-    net->tell_ns = s->now.mono_ns + veld_watch_interval_ns(net->watchers.length);
+    net->told_ns = s->now.mono_ns;
+    net->tell_interval_ns = veld_watch_interval_ns(net->watchers.length);
     for (GList *i = net->watchers.head; i; i = i->next)
         wake(i->data);
 }
@@ -476,7 +486,7 @@ void veld_watch_settle(struct veld_service *s)
     for (GList *i = s->to_tell.head; i; i = next) {
         struct veld_net *net = i->data;
         next = i->next;
-        if (net->tell_ns > s->now.mono_ns)
+        if (due_ns(net) > s->now.mono_ns)
             continue;
         g_queue_delete_link(&s->to_tell, i);
         net->tell_waits = false;
@@ -496,7 +506,7 @@ uint64_t veld_watch_due_ns(const struct veld_service *s)
     if (s->leases.head)
         due = ((struct veld_member *)s->leases.head->data)->lease_ns;
     for (GList *i = s->to_tell.head; i; i = i->next)
-        due = VELD_MIN(due, ((struct veld_net *)i->data)->tell_ns);
+        due = VELD_MIN(due, due_ns(i->data));
     return due;
 }
 

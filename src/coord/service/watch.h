@@ -7,7 +7,8 @@
  * are queued for it, and bounded.
  *
  * A change is told at once when the last was long enough ago (veld_watch_interval_ns, by
- * how many are told), else when that time is over, together with what came meanwhile.
+ * how many are told), else when that time is over, together with what came meanwhile. Coming and
+ * going waits longer: when all come back at once, all are told of all.
  * Who is not up to date (a new watch) does not wait.
  *
  * A member is online while its watch is open, and for cfg.lease_s after that. Who
