@@ -130,6 +130,7 @@ void veld_control_on_address_change(void *ctx)
     struct veld_control *c = ctx;
     veld_lane_ports_forget_all(c);
     veld_publish_kernel_again(c);
+    veld_self_on_address_change(c->self);
     if (c->mesh)
         veld_mesh_on_address_change(c->mesh);
     /* A ping from the new address makes the peer challenge it, and then move there. */

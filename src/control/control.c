@@ -304,12 +304,35 @@ static void apply_resolver(struct veld_control *c)
         veld_warn("names do not resolve: %s", c->names_problem);
 }
 
+/* Where this machine may be reached is another: told to all who are told of it. */
+static void on_self_change(void *ctx)
+{
+    struct veld_control *c = ctx;
+    if (c->mesh)
+        veld_mesh_on_self_change(c->mesh);
+}
+
+static void open_self(struct veld_control *c)
+{
+    struct veld_dataplane_info info;
+    veld_dataplane_get_info(c->dataplane, &info);
+    c->self = veld_self_new(&(struct veld_self_config){
+        .interface = info.interface,
+        .listen = c->config->listen,
+        .port = info.listen_port,
+        .networks = c->config->addrs,
+        .n_networks = c->config->n_addrs,
+        .on_change = on_self_change,
+        .ctx = c,
+    });
+}
+
 /* Last: it begins at once to make peers, and it starts threads. */
 static int start_mesh(struct veld_control *c, struct veld_diag *diag)
 {
     struct veld_dataplane_info info;
     veld_dataplane_get_info(c->dataplane, &info);
-    struct veld_mesh_host host = {.interface = info.interface, .port = info.listen_port};
+    struct veld_mesh_host host = {.self = c->self, .port = info.listen_port};
     return veld_mesh_start(c->mesh, c, &host, diag);
 }
 
@@ -343,6 +366,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         (rc = open_dataplane(c, diag)) < 0 ||
         (rc = veld_api_start(&c->api, o->socket_path, &ops, diag)) < 0)
         return rc;
+    open_self(c);
     start_dns(c);
     if ((rc = veld_privileges_drop(diag)) < 0 || (rc = open_engine(c, network, diag)) < 0 ||
         (rc = veld_peers_add_configured(c, diag)) < 0 || (rc = open_netif(c, diag)) < 0 ||
@@ -372,6 +396,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->started_wall_ns = veld_clock_now().wall_ns;
     c->loop = g_main_loop_new(NULL, FALSE);
     c->lane_proofs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    c->known = veld_known_new();
     int rc = start_all(c, o, diag);
     if (rc < 0) {
         veld_control_close(c);
@@ -433,6 +458,8 @@ void veld_control_close(struct veld_control *c)
     veld_journal_close(c->journal);
     g_main_loop_unref(c->loop);
     g_hash_table_unref(c->lane_proofs);
+    veld_self_free(c->self);
+    veld_known_free(c->known);
     veld_peer_list_free(&c->peers);
     free(c);
 }

@@ -27,6 +27,8 @@
 #include "control/names/resolver.h"
 #include "control/peer_list.h"
 #include "control/peers.h"
+#include "control/reach/known.h"
+#include "control/reach/self.h"
 #include "dataplane/dataplane.h"
 
 #include <glib.h>
@@ -94,6 +96,8 @@ struct veld_control {
 
     struct veld_mesh *mesh; /* NULL: peers are the configuration's */
     struct veld_peer_list peers;
+    struct veld_known *known; /* where they may be */
+    struct veld_self *self;   /* where we may be reached */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */

@@ -62,23 +62,63 @@ int veld_peers_add_configured(struct veld_control *c, struct veld_diag *diag)
 
 /* ---- Others ---- */
 
+static bool are_usable(const struct veld_endpoint *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!veld_endpoint_usable(&list[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool is_sound(const struct veld_control_peer_spec *spec)
 {
     const struct veld_config_peer *a = spec->about;
     return a->n_addrs >= 1 && a->n_addrs <= VELD_CONFIG_ADDRS_MAX &&
            a->n_routes <= VELD_CONFIG_ROUTES_MAX &&
            strnlen(a->name, sizeof a->name) < sizeof a->name &&
-           spec->n_candidates <= VELD_CANDIDATES_MAX;
+           (!a->endpoint.ip.family || veld_endpoint_usable(&a->endpoint)) &&
+           spec->n_candidates <= VELD_CANDIDATES_MAX &&
+           are_usable(spec->candidates, spec->n_candidates);
 }
 
-static void engine_config(const struct veld_control_peer_spec *spec,
-                          struct veld_engine_peer_config *out)
+static struct veld_engine_peer_config engine_config(const struct veld_config_peer *about,
+                                                    const struct veld_endpoint *candidates,
+                                                    size_t n)
 {
-    *out = (struct veld_engine_peer_config){.endpoint = spec->about->endpoint,
-                                            .candidates = spec->candidates,
-                                            .n_candidates = spec->n_candidates,
-                                            .keepalive_s = spec->about->keepalive_s};
-    memcpy(out->pub, spec->about->pub, sizeof out->pub);
+    struct veld_engine_peer_config cfg = {.endpoint = about->endpoint,
+                                          .candidates = candidates,
+                                          .n_candidates = n,
+                                          .keepalive_s = about->keepalive_s};
+    memcpy(cfg.pub, about->pub, sizeof cfg.pub);
+    return cfg;
+}
+
+/* What `id` is as `about` has it, and where all sources say it may be. */
+static int set_engine(struct veld_control *c, uint32_t id, const struct veld_config_peer *about)
+{
+    struct veld_endpoint candidates[VELD_CANDIDATES_MAX];
+    size_t n = veld_known_compose(c->known, id, candidates);
+    struct veld_engine_peer_config cfg = engine_config(about, candidates, n);
+    if (!c->peers.peers[id].owned)
+        cfg.last_known = c->peers.peers[id].endpoint; /* of the last run, if need be */
+    return veld_engine_peer_set(c->engine, id, &cfg);
+}
+
+int veld_control_peer_known(struct veld_control *c, uint32_t id, enum veld_known_source source,
+                            const struct veld_endpoint *list, size_t n)
+{
+    g_assert(!c->in_step);
+    const struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    if (!p)
+        return VELD_E_NOENT;
+    if (n > VELD_CANDIDATES_MAX || !are_usable(list, n))
+        return VELD_E_INVAL;
+    if (!veld_known_set(c->known, id, source, list, n))
+        return 0;
+    int rc = set_engine(c, id, p->about);
+    veld_control_rearm(c);
+    return rc < 0 ? rc : 1;
 }
 
 int veld_control_peer_add(struct veld_control *c, const struct veld_control_peer_spec *spec,
@@ -90,14 +130,15 @@ int veld_control_peer_add(struct veld_control *c, const struct veld_control_peer
     struct veld_config_peer *about = veld_peer_about_copy(spec->about);
     if (!about)
         return VELD_E_NOMEM;
-    struct veld_engine_peer_config cfg;
-    engine_config(spec, &cfg);
+    struct veld_engine_peer_config cfg =
+        engine_config(spec->about, spec->candidates, spec->n_candidates);
     cfg.last_known = veld_calls_remembered(c, cfg.pub);
     int rc = enter(c, &cfg, about, true, id);
     if (rc < 0) {
         free(about);
         return rc;
     }
+    veld_known_set(c->known, *id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
     if (cfg.last_known.ip.family)
         veld_calls_add(c, *id);
     veld_control_rearm(c);
@@ -117,9 +158,8 @@ int veld_control_peer_change(struct veld_control *c, uint32_t id,
     struct veld_config_peer *about = veld_peer_about_copy(spec->about);
     if (!about)
         return VELD_E_NOMEM;
-    struct veld_engine_peer_config cfg;
-    engine_config(spec, &cfg);
-    int rc = veld_engine_peer_set(c->engine, id, &cfg);
+    veld_known_set(c->known, id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
+    int rc = set_engine(c, id, about);
     if (rc < 0) {
         free(about);
         return rc;
@@ -150,6 +190,7 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id)
     veld_control_step(c, &(struct veld_event){.type = VELD_EV_REMOVE_PEER, .peer = id});
     veld_lane_ports_forget(c, id);
     veld_dataplane_peer_remove(c->dataplane, id);
+    veld_known_forget(c->known, id);
     veld_peer_list_drop(&c->peers, id);
     veld_publish_soon(c);
 }
@@ -203,6 +244,11 @@ int veld_control_peer_send(struct veld_control *c, uint32_t id, const struct vel
 }
 
 /* ---- To look at ---- */
+
+struct veld_self *veld_control_self(const struct veld_control *c)
+{
+    return c->self;
+}
 
 uint32_t veld_control_peers_max(const struct veld_control *c)
 {

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "control/config/config.h"
 #include "control/engine/engine.h"
+#include "control/reach/known.h"
 #include "wire/message.h"
 
 #include <stdbool.h>
@@ -32,6 +33,7 @@
 #define VELD_PUBLISH_MS 50
 
 struct veld_control;
+struct veld_self;
 
 /*
  * A peer as it shall be. `about` says what a config file would: at least one
@@ -66,6 +68,16 @@ VELD_MUST_USE int veld_control_peer_add(struct veld_control *c,
 VELD_MUST_USE int veld_control_peer_change(struct veld_control *c, uint32_t id,
                                            const struct veld_control_peer_spec *spec);
 /*
+ * Where a peer may be by another source than its description (reach/known.h), which sets
+ * VELD_KNOWN_MEMBER; configured peers too. The engine is given all sources put together. Sessions
+ * go on; an attempt under way tries new ones at once; in a session follow with VELD_EV_SEEK.
+ * Of what the source has looked through, at most VELD_CANDIDATES_MAX. 1: that changed something;
+ * VELD_E_NOENT, VELD_E_INVAL (an endpoint nothing can be sent to), VELD_E_NOMEM.
+ */
+VELD_MUST_USE int veld_control_peer_known(struct veld_control *c, uint32_t id,
+                                          enum veld_known_source source,
+                                          const struct veld_endpoint *list, size_t n);
+/*
  * Its sessions are over, what waits for it is dropped, and whoever asked for a
  * ping or new keys is told. Nothing when there is none.
  */
@@ -97,6 +109,9 @@ bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id);
 bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id);
 /* By name, full name ("b.veld", "b.NETWORK.veld"), address or public key, as people type it. */
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
+
+/* Where this machine may be reached (reach/self.h); control's, for as long as it is. */
+struct veld_self *veld_control_self(const struct veld_control *c);
 
 /* The routes that this machine's configuration offers are others now: forward to them. */
 VELD_MUST_USE int veld_control_offer_routes(struct veld_control *c, struct veld_diag *diag);

@@ -100,6 +100,9 @@ VELD_MUST_USE int veld_engine_peer_add(struct veld_engine *e,
 VELD_MUST_USE int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
                                        const struct veld_engine_peer_config *cfg);
 
+/* False for an address no answer can go to. */
+bool veld_endpoint_usable(const struct veld_endpoint *ep);
+
 enum veld_peer_state {
     VELD_PEER_IDLE,       /* no session, nobody waits */
     VELD_PEER_CONNECTING, /* handshake under way */

@@ -173,8 +173,6 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
 
 /* ---- path.c ---- */
 
-/* False for an address no answer can go to. */
-bool veld_endpoint_usable(const struct veld_endpoint *ep);
 /* Where the peer may be, each once; the likeliest first. How many. */
 size_t veld_path_targets(const struct veld_engine_peer *p,
                          struct veld_endpoint out[VELD_TARGETS_MAX]);

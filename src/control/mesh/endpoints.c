@@ -23,10 +23,10 @@ static bool is_link_local(const struct veld_ip *ip)
     return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
 }
 
-static bool has(const struct veld_endpoint *list, size_t n, const struct veld_ip *ip)
+static bool has(const struct veld_endpoint *list, size_t n, const struct veld_endpoint *e)
 {
     for (size_t i = 0; i < n; i++) {
-        if (veld_ip_equal(&list[i].ip, ip))
+        if (veld_endpoint_equal(&list[i], e))
             return true;
     }
     return false;
@@ -38,17 +38,30 @@ struct choice {
     size_t n, global_v6;
 };
 
-static void add(struct choice *c, const struct veld_ip *ip)
+static void add(struct choice *c, const struct veld_ip *ip, uint16_t port)
 {
     const struct veld_endpoints_from *from = c->from;
+    struct veld_endpoint e = {.ip = *ip, .port = port};
     bool global_v6 = ip->family == 6 && veld_ip_is_global(ip);
     if (c->n == VELD_MEMBER_ENDPOINTS_MAX || !ip->family || !veld_ip_is_unicast(ip) ||
         is_link_local(ip) || (from->family && from->family != ip->family) ||
-        is_inside(from->networks, from->n_networks, ip) || has(c->out, c->n, ip) ||
+        is_inside(from->networks, from->n_networks, ip) || has(c->out, c->n, &e) ||
         (global_v6 && c->global_v6 == GLOBAL_V6_MAX))
         return;
     c->global_v6 += global_v6;
-    c->out[c->n++] = (struct veld_endpoint){.ip = *ip, .port = from->port};
+    c->out[c->n++] = e;
+}
+
+static void add_mapped(struct choice *c)
+{
+    const struct veld_endpoints_from *from = c->from;
+    bool seen_is_mapped = false;
+    for (size_t i = 0; i < from->n_mapped; i++) {
+        add(c, &from->mapped[i].ip, from->mapped[i].port);
+        seen_is_mapped |= from->mapped[i].ip.family == from->seen.family;
+    }
+    if (!seen_is_mapped)
+        add(c, &from->seen, from->port);
 }
 
 size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
@@ -57,11 +70,11 @@ size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
     struct choice c = {.from = from, .out = out};
     for (size_t i = 0; i < from->n_addrs; i++) {
         if (veld_ip_is_global(&from->addrs[i].ip))
-            add(&c, &from->addrs[i].ip);
+            add(&c, &from->addrs[i].ip, from->port);
     }
-    add(&c, &from->seen);
+    add_mapped(&c);
     for (size_t i = 0; i < from->n_addrs; i++)
-        add(&c, &from->addrs[i].ip);
+        add(&c, &from->addrs[i].ip, from->port);
     return c.n;
 }
 

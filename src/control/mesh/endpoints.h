@@ -1,6 +1,6 @@
 /*
- * Where this machine says it may be reached: of the addresses it has and the one
- * that the coord server sees, the likeliest first.
+ * Where this machine says it may be reached: of the addresses it has, those it is mapped to,
+ * and the one that the coord server sees, the likeliest first.
  *
  * Invariants: at most VELD_MEMBER_ENDPOINTS_MAX, each once; none that means this
  * host or a link only, and none inside the network itself, where a tunnel would
@@ -17,7 +17,11 @@ struct veld_endpoints_from {
     const struct veld_prefix
         *addrs; /* of this host's interfaces, the tunnel's aside; host bits kept */
     size_t n_addrs;
-    struct veld_ip seen;                /* by the coord server; family 0: not known */
+    /* Where we are seen, by port mappings and STUN, with the port there. */
+    const struct veld_endpoint *mapped;
+    size_t n_mapped;
+    /* By the coord server; family 0: not known. Not used beside a mapped one of its family. */
+    struct veld_ip seen;
     const struct veld_prefix *networks; /* of the mesh */
     size_t n_networks;
     uint16_t port;

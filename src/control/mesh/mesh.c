@@ -219,8 +219,8 @@ void veld_mesh_on_address_change(struct veld_mesh *m)
     if (!m->control)
         return;
     memcpy(before, m->addrs, n * sizeof before[0]);
-    if (veld_mesh_refresh_record(m))
-        veld_link_on_record_changed(m->link);
+    veld_mesh_read_addresses(m);
+    veld_mesh_on_self_change(m);
     if (has_lost_any(m, before, n) || !veld_link_is_connected(m->link))
         veld_link_renew(m->link);
     veld_mesh_judge_soon(m);
@@ -341,7 +341,7 @@ int veld_mesh_start(struct veld_mesh *m, struct veld_control *control,
         return veld_fail(diag, rc, "cannot begin to verify members: %s", veld_strerror(rc));
     }
     m->port = host->port;
-    snprintf(m->interface, sizeof m->interface, "%s", host->interface);
+    m->self = host->self;
     veld_mesh_refresh_record(m);
     veld_mesh_resolve_coord(m);
     open_link(m);
@@ -369,6 +369,7 @@ void veld_mesh_stop(struct veld_mesh *m)
     remove_source(&m->judge);
     remove_source(&m->drain);
     remove_source(&m->save_pins);
+    remove_source(&m->publish);
     g_cancellable_cancel(m->resolving);
     veld_intake_stop(m->intake);
     bool cache_known = !m->feeder;

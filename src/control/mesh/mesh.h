@@ -26,6 +26,7 @@
 #include <jansson.h>
 
 struct veld_mesh;
+struct veld_self;
 
 struct veld_mesh_options {
     const char *state_dir;
@@ -41,8 +42,9 @@ const struct veld_control_network *veld_mesh_network(const struct veld_mesh *m);
 
 /* What the control knows of the machine. */
 struct veld_mesh_host {
-    const char *interface; /* the tunnel's; borrowed for the call */
-    uint16_t port;         /* where it listens */
+    struct veld_self
+        *self;     /* reach/self.h; outlives the mesh, which tells it what the server sees */
+    uint16_t port; /* where it listens */
 };
 VELD_MUST_USE int veld_mesh_start(struct veld_mesh *m, struct veld_control *control,
                                   const struct veld_mesh_host *host, struct veld_diag *diag);
@@ -50,6 +52,8 @@ VELD_MUST_USE int veld_mesh_start(struct veld_mesh *m, struct veld_control *cont
 void veld_mesh_stop(struct veld_mesh *m);
 void veld_mesh_close(struct veld_mesh *m); /* NULL is allowed */
 
+/* Where this machine may be reached changed: its record is published anew, not too often. */
+void veld_mesh_on_self_change(struct veld_mesh *m);
 /* This machine's addresses changed. */
 void veld_mesh_on_address_change(struct veld_mesh *m);
 

@@ -24,6 +24,7 @@
 #include "control/mesh/signals.h"
 #include "control/mesh/spread.h"
 #include "control/peers.h"
+#include "control/reach/self.h"
 #include "profile/profile.h"
 
 #include <gio/gio.h>
@@ -96,12 +97,11 @@ struct veld_mesh {
     GHashTable *by_id; /* id -> the same */
 
     /* Own record; mesh_record.c. */
-    char interface[IF_NAMESIZE];
+    struct veld_self *self; /* the control's */
     uint16_t port;
     struct veld_prefix addrs[VELD_HOST_ADDRS_MAX]; /* of this host */
     size_t n_addrs;
     struct veld_prefix networks[2]; /* the network's own ranges */
-    struct veld_ip seen;            /* by the server */
     struct veld_record record;      /* as published, or to be */
 
     /* Routes; mesh_routes.c. */
@@ -120,7 +120,8 @@ struct veld_mesh {
     bool cache_dirty;
     uint64_t cached_ns; /* when it was last stored */
     struct veld_diag pins_problem;
-    guint tick, judge, drain, save_pins; /* sources; 0: none */
+    guint tick, judge, drain, save_pins, publish; /* sources; 0: none */
+    uint64_t published_ns; /* when the record was last looked at for a change of ours */
 
     /* What the last status document borrows. */
     char id_text[VELD_NETWORK_TEXT_STRLEN], lease_text[VELD_IP_STRLEN];
@@ -156,8 +157,10 @@ void veld_mesh_judge(struct veld_mesh *m);
 void veld_mesh_resolve_coord(struct veld_mesh *m);
 
 /* mesh_record.c */
+/* This machine's addresses as the control has them now. */
+void veld_mesh_read_addresses(struct veld_mesh *m);
 struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m);
-/* Addresses, seen address, lease or offered routes changed. True when the record is another one. */
+/* Own candidates, lease or offered routes changed. True when the record is another one. */
 bool veld_mesh_refresh_record(struct veld_mesh *m);
 VELD_MUST_USE int veld_mesh_sign_record(void *ctx, struct veld_blob *out, struct veld_ip *want);
 bool veld_mesh_on_registered(void *ctx, const struct veld_registered *r);

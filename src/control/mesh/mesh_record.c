@@ -9,19 +9,20 @@
 
 #include <string.h>
 
+/* What changes together (an address, and what STUN says of it) is published once. */
+#define PUBLISH_SETTLE_MS 300u
+#define PUBLISH_GAP_NS    (3 * VELD_NS_PER_S)
+
 struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m)
 {
-    const struct veld_endpoint *listen = &m->config->listen;
-    struct veld_endpoints_from from = {
+    return (struct veld_endpoints_from){
         .addrs = m->addrs,
         .n_addrs = m->n_addrs,
-        .seen = m->seen,
         .networks = m->networks,
         .n_networks = 2,
         .port = m->port,
-        .family = listen->ip.family == 4 ? 4 : 0,
+        .family = m->config->listen.ip.family == 4 ? 4 : 0,
     };
-    return from;
 }
 
 static size_t allowed_routes(const struct veld_mesh *m,
@@ -36,27 +37,12 @@ static size_t allowed_routes(const struct veld_mesh *m,
     return n;
 }
 
-/* Only one address is listened on: nowhere else is this machine reached. */
-static bool listens_on_one(const struct veld_mesh *m)
-{
-    static const uint8_t any[16];
-    const struct veld_ip *ip = &m->config->listen.ip;
-    return memcmp(ip->b, any, sizeof any) != 0;
-}
-
 static void make_record(const struct veld_mesh *m, struct veld_record *out)
 {
-    struct veld_endpoints_from from = veld_mesh_endpoints_from(m);
-    struct veld_prefix one = {.ip = m->config->listen.ip};
-    if (listens_on_one(m)) {
-        one.len = (uint8_t)veld_ip_bits(&one.ip);
-        from.addrs = &one;
-        from.n_addrs = 1;
-    }
     *out = (struct veld_record){.membership = m->profile.membership,
                                 .ipv4 = m->config->addrs[0].ip}; /* as the interface has it */
     out->n_routes = allowed_routes(m, out->routes);
-    out->n_endpoints = veld_endpoints_choose(&from, out->endpoints);
+    out->n_endpoints = veld_self_candidates(m->self, out->endpoints);
     out->sequence = m->record.sequence;
     out->features = m->config->n_addrs < 2 ? VELD_RECORD_NO_IPV6 : 0;
 }
@@ -74,14 +60,44 @@ static bool says_the_same(const struct veld_record *a, const struct veld_record 
     return same;
 }
 
+void veld_mesh_read_addresses(struct veld_mesh *m)
+{
+    const struct veld_prefix *addrs;
+    m->n_addrs = veld_self_addresses(m->self, &addrs);
+    for (size_t i = 0; i < m->n_addrs; i++)
+        m->addrs[i] = addrs[i];
+}
+
 bool veld_mesh_refresh_record(struct veld_mesh *m)
 {
     struct veld_record next;
-    m->n_addrs = veld_host_addresses(m->interface, m->addrs);
+    veld_mesh_read_addresses(m);
     make_record(m, &next);
     bool same = says_the_same(&m->record, &next);
     m->record = next;
     return !same;
+}
+
+/* ---- Published again, not too often ---- */
+
+static gboolean on_publish(gpointer data)
+{
+    struct veld_mesh *m = data;
+    m->publish = 0;
+    m->published_ns = veld_clock_mono_ns();
+    if (veld_mesh_refresh_record(m))
+        veld_link_on_record_changed(m->link);
+    return G_SOURCE_REMOVE;
+}
+
+void veld_mesh_on_self_change(struct veld_mesh *m)
+{
+    uint64_t now = veld_clock_mono_ns(), next = m->published_ns + PUBLISH_GAP_NS;
+    if (!m->control || m->publish)
+        return;
+    uint64_t wait_ns = m->published_ns && next > now ? next - now : 0;
+    m->publish = g_timeout_add(VELD_MAX(PUBLISH_SETTLE_MS, (guint)(wait_ns / VELD_NS_PER_MS)),
+                               on_publish, m);
 }
 
 /* The number grows with the wall clock's milliseconds, so that it does over restarts too. */
@@ -152,6 +168,6 @@ bool veld_mesh_on_registered(void *ctx, const struct veld_registered *r)
 {
     struct veld_mesh *m = ctx;
     take_lease(m, &r->ipv4);
-    m->seen = r->seen;
+    veld_self_set_seen(m->self, &r->seen);
     return veld_mesh_refresh_record(m);
 }
