@@ -16,12 +16,12 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev libssl-dev libnghttp2-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures python3-pytest-xdist
-    clang clang-format libclang-rt-14-dev dbus-daemon nftables dnsutils ethtool
+    clang clang-format libclang-rt-14-dev dbus-daemon nftables conntrack coturn dnsutils ethtool
     openssl python3-grpcio python3-grpc-tools python3-nacl"
 # For the image of the coord server, from nothing but Debian's archive.
 packages_container="buildah debootstrap"
-# The last line: what Veld is measured beside.
-packages_bench="$packages_machines python3 ethtool
+# The last lines: what Veld is measured beside.
+packages_bench="$packages_machines python3 ethtool nftables conntrack coturn python3-gi gir1.2-nice-0.1
     wireguard-go wireguard-tools nebula tinc fastd openvpn openssl"
 case $(dpkg --print-architecture 2>/dev/null) in
     amd64) packages_build+=" libipsec-mb-dev android-libboringssl" ;;
@@ -99,9 +99,20 @@ apt_lists_stale() {
     [ -z "$(find $lists -maxdepth 1 -name '*_Packages*' -mtime -7 -print -quit 2>/dev/null)" ]
 }
 
+# Programs are wanted, not their services, which would listen to everybody: none is started
+# now (policy-rc.d), nor at the next boot.
 apt_quietly() {
+    local policy=/usr/sbin/policy-rc.d ours= rc=0
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && ours=1
+    fi
     run_logged "$1" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -y -o DPkg::Lock::Timeout=300 "${@:2}"
+        apt-get -y -o DPkg::Lock::Timeout=300 "${@:2}" || rc=$?
+    [ -z "$ours" ] || rm -f $policy
+    if [[ " ${*:2} " == *" coturn "* ]]; then
+        systemctl disable coturn >/dev/null 2>&1 || true
+    fi
+    return $rc
 }
 
 # install_packages SET...: installs what is missing, without recommends.
