@@ -28,6 +28,7 @@
     X(UNKNOWN_PEER, "unknown_peer", "initiator is not a configured peer")                      \
     X(STALE, "stale_initiation", "initiation timestamp is not newer than the last one")        \
     X(COOKIE, "bad_cookie", "cookie reply that answers nothing we sent")                       \
+    X(STUN_RATE, "stun_rate_limited", "more STUN messages than are looked at")                 \
     X(CONTROL_QUEUE, "control_queue_full", "the control thread has too much to do")            \
     /* after authentication */                                                                 \
     X(INNER, "bad_inner_packet", "decrypted payload is not a whole IP packet")                 \

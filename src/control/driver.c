@@ -365,6 +365,7 @@ static enum veld_event_type engine_event(enum veld_dataplane_event_type type)
     case VELD_DP_MOVED: return VELD_EV_MOVED;
     case VELD_DP_MESSAGE: return VELD_EV_MESSAGE;
     case VELD_DP_TOO_BIG: return VELD_EV_TOO_BIG;
+    case VELD_DP_STUN: break; /* never the engine's */
     }
     g_assert_not_reached();
 }
@@ -407,6 +408,8 @@ void veld_control_take_events(struct veld_control *c)
 {
     struct veld_dataplane_event in;
     for (int i = 0; i < EVENTS_PER_WAKE && veld_dataplane_next_event(c->dataplane, &in); i++) {
+        if (in.type == VELD_DP_STUN)
+            continue;
         if (in.type == VELD_DP_MESSAGE)
             veld_lane_ports_on_message(c, &in);
         struct veld_event ev = {

@@ -277,6 +277,7 @@ void veld_dataplane_get_stats(const struct veld_dataplane *dp,
 
 enum veld_dataplane_event_type {
     VELD_DP_HANDSHAKE, /* a datagram of type 0xC1..0xC3; from set_cookies on its macs are checked */
+    VELD_DP_STUN, /* what veld_stun_is() holds for, on the main port; from anybody, about anything */
     VELD_DP_CONFIRMED, /* the first valid datagram on a session, `use`d or not */
     VELD_DP_NEED_SESSION, /* a packet waits for a session with `peer` (told once until `use` or `drop_held`) */
     VELD_DP_REKEY_DUE, /* the session's send counter passed 2^60 */
@@ -287,14 +288,14 @@ enum veld_dataplane_event_type {
 
 struct veld_dataplane_event {
     enum veld_dataplane_event_type type;
-    uint32_t peer;        /* all but HANDSHAKE */
+    uint32_t peer;        /* all but HANDSHAKE, STUN */
     uint32_t local_index; /* CONFIRMED, REKEY_DUE, MOVED, MESSAGE */
     struct veld_endpoint
-        from;        /* HANDSHAKE, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
+        from;        /* HANDSHAKE, STUN, MOVED; CONFIRMED, MESSAGE: family 0 unless on lane 0 */
     bool under_load; /* HANDSHAKE: too many come, so initiators are asked for a cookie */
     bool proved;     /* HANDSHAKE under load: by its mac2 the sender is where it says */
     uint16_t len;    /* of a MESSAGE, also of one longer than `bytes` */
-    uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, MESSAGE */
+    uint8_t bytes[VELD_MESSAGE_MAX]; /* HANDSHAKE, STUN, MESSAGE */
 };
 
 /* Readable while events wait; level-triggered. */

@@ -31,8 +31,8 @@ static uint32_t room_for(const struct veld_event_queue *q,
 {
     if (ev->type == VELD_DP_MESSAGE)
         return q->size / 4 * 3;
-    bool unproved =
-        ev->type == VELD_DP_HANDSHAKE && ev->bytes[0] == VELD_INITIATION && !ev->proved;
+    bool initiation = ev->type == VELD_DP_HANDSHAKE && ev->bytes[0] == VELD_INITIATION;
+    bool unproved = ev->type == VELD_DP_STUN || (initiation && !ev->proved);
     return unproved ? q->size / 2 : q->size;
 }
 

@@ -6,7 +6,7 @@
  *
  * Invariants:
  *  - no message, of which one peer can send any number, enters the last quarter;
- *  - initiations whose senders proved no address occupy at most half;
+ *  - initiations whose senders proved no address, and STUN, occupy at most half;
  *  - the descriptor is signalled at least once between the moment the ring
  *    stops being empty and the moment its reader could sleep on it. Several
  *    queues may share one descriptor.

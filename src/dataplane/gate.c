@@ -78,3 +78,8 @@ bool veld_gate_admit(struct veld_gate *g, const struct veld_context *ctx,
         return true;
     return false;
 }
+
+bool veld_gate_admit_stun(struct veld_gate *g, const struct veld_context *ctx)
+{
+    return take(&g->stun, VELD_GATE_STUN_PER_S, VELD_GATE_STUN_BURST, ctx->now_ns);
+}

@@ -13,6 +13,8 @@
  *     new is answered at once, as long as those bounds times the addresses of a
  *     flood stay below what may be sent.
  *
+ * STUN, which anybody may send and nothing proves, has a bound of its own.
+ *
  * Which addresses were let through is a set of bits by a hash whose key lives as
  * long as the set: a stranger cannot aim at somebody's bit, and two addresses that
  * share one do so until the next epoch only.
@@ -34,6 +36,8 @@
 #define VELD_GATE_COOKIES_BURST 1000u
 #define VELD_GATE_ANSWERS_PER_S 20000u /* to what we sent; forging one takes its index */
 #define VELD_GATE_ANSWERS_BURST 1000u
+#define VELD_GATE_STUN_PER_S    200u
+#define VELD_GATE_STUN_BURST    50u
 #define VELD_GATE_LOAD_S        1
 #define VELD_GATE_EPOCH_S       4 /* less than an initiator waits before it tries again */
 #define VELD_GATE_PER_ADDRESS   4 /* many may be behind one address */
@@ -45,7 +49,7 @@ struct veld_gate_bucket {
 };
 
 struct veld_gate {
-    struct veld_gate_bucket calm, cookies, answers;
+    struct veld_gate_bucket calm, cookies, answers, stun;
     uint64_t loaded_until_ns;
     uint64_t epoch_ends_ns;
     uint8_t seed[16];
@@ -60,5 +64,7 @@ void veld_gate_init(struct veld_gate *g);
  */
 VELD_MUST_USE bool veld_gate_admit(struct veld_gate *g, const struct veld_context *ctx,
                                    struct veld_dataplane_event *ev, enum veld_drop *reason);
+/* Whether one more STUN message may be queued now. */
+VELD_MUST_USE bool veld_gate_admit_stun(struct veld_gate *g, const struct veld_context *ctx);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "dataplane/ecn.h"
 #include "dataplane/mss.h"
+#include "wire/stun.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -80,6 +81,23 @@ static void take_handshake(struct veld_inbound *in, const uint8_t *datagram, siz
         drop(in, VELD_DROP_CONTROL_QUEUE);
 }
 
+static void take_stun(struct veld_inbound *in, const uint8_t *message, size_t len,
+                      const struct veld_endpoint *from)
+{
+    static_assert(VELD_STUN_MAX <= sizeof(((struct veld_dataplane_event *)0)->bytes),
+                  "an event holds every STUN message");
+    if (!veld_gate_admit_stun(&in->gate, in->ctx)) {
+        drop(in, VELD_DROP_STUN_RATE);
+        return;
+    }
+    struct veld_dataplane_event ev = {.type = VELD_DP_STUN};
+    ev.from = *from;
+    ev.len = (uint16_t)len;
+    memcpy(ev.bytes, message, len);
+    if (!veld_event_queue_push(in->ctx->handshakes, &ev))
+        drop(in, VELD_DROP_CONTROL_QUEUE);
+}
+
 static void take_data(struct veld_inbound *in, uint8_t *datagram, size_t len,
                       const struct veld_header *h, uint8_t source)
 {
@@ -121,7 +139,9 @@ static void take_datagram(struct veld_inbound *in, uint8_t *datagram, size_t len
 {
     struct veld_header h;
     enum veld_drop reason;
-    if (!veld_header_parse(datagram, len, &h, &reason))
+    if (veld_stun_is(datagram, len))
+        take_stun(in, datagram, len, &in->sources[source]);
+    else if (!veld_header_parse(datagram, len, &h, &reason))
         drop(in, reason);
     else if (h.type != VELD_DATA)
         take_handshake(in, datagram, len, &in->sources[source]);

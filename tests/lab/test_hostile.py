@@ -24,7 +24,7 @@ STRANGE = {
     "runt": ["", "c1", "c4" * 15, datagram(DATA, 16), datagram(DATA, 31),
              datagram(INITIATION, 191), datagram(RESPONSE, 103), datagram(COOKIE, 71)],
     "unknown_type": ["00" * 20, "01" * 100, "ff" * 1400, datagram(0xC0, 192),
-                     datagram(RELAYED, 100), "000100002112a442" + "00" * 12],
+                     datagram(RELAYED, 100), "000100002112a443" + "00" * 12],
     "bad_version": [datagram(INITIATION, 192, version=0), datagram(DATA, 100, version=2)],
     "bad_header": [datagram(INITIATION, 192, flags=1), datagram(INITIATION, 192, lane=1),
                    datagram(INITIATION, 192, counter=1), datagram(RESPONSE, 104, counter=1),

@@ -244,3 +244,17 @@ Test(gate, before_control_has_spoken_nothing_is_checked)
     cr_assert(admit(&ev));
     cr_assert_not(ev.under_load || ev.proved);
 }
+
+Test(gate, stun_has_a_bound_of_its_own)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        n += veld_gate_admit_stun(&gate, &ctx);
+    cr_assert_eq(n, VELD_GATE_STUN_BURST);
+    struct veld_dataplane_event ev = datagram(VELD_INITIATION, 1, NULL);
+    cr_assert(admit(&ev));
+    cr_assert_not(ev.under_load, "and takes nothing from handshakes");
+    ctx.now_ns += VELD_NS_PER_S / VELD_GATE_STUN_PER_S;
+    cr_assert(veld_gate_admit_stun(&gate, &ctx));
+    cr_assert_not(veld_gate_admit_stun(&gate, &ctx));
+}

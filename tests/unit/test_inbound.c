@@ -1,5 +1,6 @@
 #include "super_packets.h"
 #include "support/packet_path.h"
+#include "wire/stun.h"
 
 #include <criterion/criterion.h>
 
@@ -630,4 +631,29 @@ Test(inbound, a_receive_of_more_than_a_batch)
     complete_writes(p.b, 0);
     veld_inbound_begin(p.b->in);
     cr_assert_eq(buffers_out(), 0);
+}
+
+/* ---- STUN shares the port ---- */
+
+Test(inbound, stun_is_handed_over_unread)
+{
+    uint8_t m[VELD_STUN_HEADER_SIZE + 8] = {0x01, 0x01, 0, 8, 0x21, 0x12, 0xa4, 0x42};
+    struct veld_dataplane_event ev;
+    veld_inbound_begin(p.b->in);
+    for (unsigned i = 0; i < VELD_GATE_STUN_BURST + 3; i++) {
+        give_udp(p.b, m, sizeof m, sizeof m, A_ENDPOINT);
+        veld_inbound_flush(p.b->in);
+    }
+    cr_assert(veld_event_queue_pop(&p.b->handshakes, &ev));
+    cr_assert_eq(ev.type, VELD_DP_STUN);
+    cr_assert_eq(ev.len, sizeof m);
+    cr_assert_arr_eq(ev.bytes, m, sizeof m);
+    struct veld_endpoint from;
+    cr_assert_eq(veld_endpoint_parse(A_ENDPOINT, &from), 0);
+    cr_assert(veld_endpoint_equal(&ev.from, &from));
+    cr_assert_eq(dropped(p.b, VELD_DROP_STUN_RATE), 3);
+
+    m[4] = 0; /* another cookie: something else */
+    give_udp(p.b, m, sizeof m, sizeof m, A_ENDPOINT);
+    cr_assert_eq(dropped(p.b, VELD_DROP_TYPE), 1);
 }
