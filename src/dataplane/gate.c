@@ -29,7 +29,10 @@ static bool is_new(struct veld_gate *g, const struct veld_endpoint *from, uint64
         g->epoch_ends_ns = now_ns + VELD_GATE_EPOCH_S * VELD_NS_PER_S;
     }
     uint8_t key[10] = {from->ip.family, (uint8_t)(from->port % VELD_GATE_PER_ADDRESS)};
-    memcpy(key + 2, from->ip.b, from->ip.family == 4 ? 4 : 8);
+    if (veld_endpoint_is_circuit(from))
+        veld_store_be32(key + 2, from->scope);
+    else
+        memcpy(key + 2, from->ip.b, from->ip.family == 4 ? 4 : 8);
     uint64_t bit = veld_siphash(g->seed, key, sizeof key) % VELD_GATE_BITS;
     uint64_t *word = &g->seen[bit / 64], mask = 1ull << (bit % 64);
     bool fresh = !(*word & mask);

@@ -8,7 +8,7 @@
  *     VELD_GATE_CALM_PER_S, or a queue to control that fills, is load, for
  *     VELD_GATE_LOAD_S after it was last so. Under load an initiation whose mac2
  *     proves its sender's address passes; of the others, to be sent a cookie,
- *     VELD_GATE_PER_ADDRESS in VELD_GATE_EPOCH_S from an address (IPv6: a /64), each
+ *     VELD_GATE_PER_ADDRESS in VELD_GATE_EPOCH_S from an address (IPv6: a /64; a circuit is one), each
  *     from other ports, and at most VELD_GATE_COOKIES_PER_S in all. So whoever is
  *     new is answered at once, as long as those bounds times the addresses of a
  *     flood stay below what may be sent.

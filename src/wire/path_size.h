@@ -8,6 +8,7 @@
 #ifndef VELD_WIRE_PATH_SIZE_H
 #define VELD_WIRE_PATH_SIZE_H
 
+#include "base/addr.h"
 #include "wire/datagram.h"
 
 /* What every IPv6 path carries (RFC 8200, 5), and any IPv4 path worth using. */
@@ -16,10 +17,14 @@
 #define VELD_OUTER_MIN_V4 576
 #define VELD_OUTER_MIN_V6 VELD_OUTER_BASE
 
-/* Outer less inner size, by the outer address family: IP, UDP, Veld. */
+/*
+ * Outer less inner size, by the family of the endpoint: IP, UDP, Veld. Of a circuit neither leg's
+ * family is known for sure, so the larger header is taken.
+ */
 static inline uint16_t veld_path_overhead(uint8_t family)
 {
-    return (uint16_t)((family == 4 ? 20 : 40) + 8 + VELD_DATA_OVERHEAD);
+    uint16_t relayed = family == VELD_FAMILY_CIRCUIT ? VELD_RELAYED_OVERHEAD : 0;
+    return (uint16_t)((family == 4 ? 20 : 40) + 8 + VELD_DATA_OVERHEAD + relayed);
 }
 
 /* Inner sizes: what to begin with on a path nothing is known of, and what to fall back to. */
@@ -30,7 +35,7 @@ static inline uint16_t veld_path_base(uint8_t family)
 
 static inline uint16_t veld_path_floor(uint8_t family)
 {
-    return (uint16_t)((family == 4 ? VELD_OUTER_MIN_V4 : VELD_OUTER_MIN_V6) -
+    return (uint16_t)((family == 6 ? VELD_OUTER_MIN_V6 : VELD_OUTER_MIN_V4) -
                       veld_path_overhead(family));
 }
 

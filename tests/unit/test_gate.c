@@ -258,3 +258,14 @@ Test(gate, stun_has_a_bound_of_its_own)
     cr_assert(veld_gate_admit_stun(&gate, &ctx));
     cr_assert_not(veld_gate_admit_stun(&gate, &ctx));
 }
+
+Test(gate, a_circuit_counts_as_an_address)
+{
+    flood(1, VELD_GATE_CALM_BURST + 1);
+    struct veld_dataplane_event ev = datagram(VELD_INITIATION, 0, NULL);
+    for (uint32_t number = 1; number < 5; number++) {
+        ev.from = veld_endpoint_circuit(number);
+        cr_assert(admit(&ev), "circuit %u", number);
+        cr_assert_not(admit(&ev), "once in an epoch");
+    }
+}

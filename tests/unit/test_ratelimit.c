@@ -21,7 +21,7 @@ static struct veld_ratelimit *make(void)
 static unsigned allowed(struct veld_ratelimit *r, const char *from, unsigned tries,
                         uint64_t now)
 {
-    struct veld_ip a = ip(from);
+    struct veld_endpoint a = {.ip = ip(from)};
     unsigned n = 0;
     while (tries-- > 0)
         n += veld_ratelimit_allow(r, &a, now);
@@ -56,21 +56,35 @@ Test(ratelimit, counts_an_ipv4_address_or_an_ipv6_64)
     veld_ratelimit_free(r);
 }
 
+Test(ratelimit, counts_a_circuit)
+{
+    struct veld_ratelimit *r = make();
+    for (uint32_t number = 1; number < 4; number++) {
+        struct veld_endpoint circuit = veld_endpoint_circuit(number);
+        unsigned n = 0;
+        for (unsigned i = 0; i < 9; i++)
+            n += veld_ratelimit_allow(r, &circuit, 1);
+        cr_assert_eq(n, VELD_INITIATIONS_BURST);
+    }
+    veld_ratelimit_free(r);
+}
+
 Test(ratelimit, is_bounded_refuses_when_full_and_reclaims_the_quiet)
 {
     struct veld_ratelimit *r = make();
     const unsigned places = VELD_RATELIMIT_SETS * VELD_RATELIMIT_WAYS;
     unsigned in = 0;
     for (unsigned k = 0; k < 4 * places; k++) {
-        struct veld_ip a = {.family = 4,
-                            .b = {10, (uint8_t)(k >> 16), (uint8_t)(k >> 8), (uint8_t)k}};
+        struct veld_endpoint a = {
+            .ip = {.family = 4, .b = {10, (uint8_t)(k >> 16), (uint8_t)(k >> 8), (uint8_t)k}}};
         in += veld_ratelimit_allow(r, &a, VELD_NS_PER_S);
     }
     cr_assert_leq(in, places);
     cr_assert_gt(in, places * 9 / 10);
     unsigned later = 0;
     for (unsigned k = 0; k < places / 4; k++) {
-        struct veld_ip a = {.family = 4, .b = {11, 0, (uint8_t)(k >> 8), (uint8_t)k}};
+        struct veld_endpoint a = {
+            .ip = {.family = 4, .b = {11, 0, (uint8_t)(k >> 8), (uint8_t)k}}};
         later += veld_ratelimit_allow(r, &a, 2 * VELD_NS_PER_S);
     }
     cr_assert_gt(later, places / 4 * 9 / 10, "old entries did not make room: %u", later);
@@ -82,8 +96,8 @@ Test(ratelimit, a_full_table_does_not_forget_who_is_being_limited)
     struct veld_ratelimit *r = make();
     cr_assert_eq(allowed(r, "192.0.2.1", 9, VELD_NS_PER_S), VELD_INITIATIONS_BURST);
     for (unsigned k = 0; k < 100000; k++) {
-        struct veld_ip a = {.family = 4,
-                            .b = {10, (uint8_t)(k >> 16), (uint8_t)(k >> 8), (uint8_t)k}};
+        struct veld_endpoint a = {
+            .ip = {.family = 4, .b = {10, (uint8_t)(k >> 16), (uint8_t)(k >> 8), (uint8_t)k}}};
         veld_ratelimit_allow(r, &a, VELD_NS_PER_S);
     }
     cr_assert_eq(allowed(r, "192.0.2.1", 9, VELD_NS_PER_S), 0);

@@ -22,7 +22,7 @@ int veld_cookie_filter(struct veld_step *s, const struct veld_event *ev, uint32_
         return veld_step_drop(s, VELD_DROP_MAC2);
     }
     /* Only now is the address its sender's, so that nobody can use up another's allowance. */
-    if (!veld_ratelimit_allow(e->limiter, &ev->from.ip, s->now.mono_ns))
+    if (!veld_ratelimit_allow(e->limiter, &ev->from, s->now.mono_ns))
         return veld_step_drop(s, VELD_DROP_RATE);
     return 0;
 }

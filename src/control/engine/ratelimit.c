@@ -59,10 +59,14 @@ static struct bucket *find(struct bucket set[VELD_RATELIMIT_WAYS], const uint8_t
     return place;
 }
 
-bool veld_ratelimit_allow(struct veld_ratelimit *r, const struct veld_ip *ip, uint64_t now_ns)
+bool veld_ratelimit_allow(struct veld_ratelimit *r, const struct veld_endpoint *from,
+                          uint64_t now_ns)
 {
-    uint8_t key[9] = {ip->family};
-    memcpy(key + 1, ip->b, ip->family == 4 ? 4 : 8);
+    uint8_t key[9] = {from->ip.family};
+    if (veld_endpoint_is_circuit(from))
+        veld_store_be32(key + 1, from->scope);
+    else
+        memcpy(key + 1, from->ip.b, from->ip.family == 4 ? 4 : 8);
     uint64_t hash = veld_siphash(r->seed, key, sizeof key);
     struct bucket *b = find(r->bucket[hash % VELD_RATELIMIT_SETS], key, now_ns);
     if (!b)

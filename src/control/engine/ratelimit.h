@@ -1,6 +1,6 @@
 /*
  * How many initiations an address may have answered: a token bucket for each
- * IPv4 address or IPv6 /64, of VELD_INITIATIONS_BURST, refilled at
+ * IPv4 address, IPv6 /64 or circuit, of VELD_INITIATIONS_BURST, refilled at
  * VELD_INITIATIONS_PER_S.
  *
  * Invariant: the table has a fixed size. An address that has been quiet long
@@ -27,7 +27,8 @@ struct veld_ratelimit;
 struct veld_ratelimit *veld_ratelimit_new(const uint8_t seed[16]);
 void veld_ratelimit_free(struct veld_ratelimit *r); /* NULL is allowed */
 
-/* Take one token of this address; false when it has none left. */
-bool veld_ratelimit_allow(struct veld_ratelimit *r, const struct veld_ip *ip, uint64_t now_ns);
+/* Take one token of this address, whatever its port; false when it has none left. */
+bool veld_ratelimit_allow(struct veld_ratelimit *r, const struct veld_endpoint *from,
+                          uint64_t now_ns);
 
 #endif
