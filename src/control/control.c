@@ -38,6 +38,7 @@ static gboolean on_activity_tick(gpointer data)
     struct veld_control *c = data;
     veld_control_feed_activity(c);
     veld_lane_ports_tick(c);
+    veld_exchange_tick(c);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
 }
@@ -308,6 +309,7 @@ static void apply_resolver(struct veld_control *c)
 static void on_self_change(void *ctx)
 {
     struct veld_control *c = ctx;
+    veld_exchange_on_self_change(c);
     if (c->mesh)
         veld_mesh_on_self_change(c->mesh);
 }
@@ -325,6 +327,7 @@ static void open_self(struct veld_control *c)
         .on_change = on_self_change,
         .ctx = c,
     });
+    veld_exchange_on_self_change(c);
 }
 
 /* Last: it begins at once to make peers, and it starts threads. */
@@ -397,6 +400,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->loop = g_main_loop_new(NULL, FALSE);
     c->lane_proofs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     c->known = veld_known_new();
+    c->candidates = veld_candidates_new();
     int rc = start_all(c, o, diag);
     if (rc < 0) {
         veld_control_close(c);
@@ -459,6 +463,7 @@ void veld_control_close(struct veld_control *c)
     g_main_loop_unref(c->loop);
     g_hash_table_unref(c->lane_proofs);
     veld_self_free(c->self);
+    veld_candidates_free(c->candidates);
     veld_known_free(c->known);
     veld_peer_list_free(&c->peers);
     free(c);

@@ -10,6 +10,7 @@
  *   pings.c     pings that wait for their pong
  *   peers.c     peers enter, change and leave
  *   publish.c   routes and names of the peers there are
+ *   reach/exchange.c candidates told in sessions
  *   report.c    the status document and health
  *   peer_list.c the list of them, and what people call them
  */
@@ -27,6 +28,7 @@
 #include "control/names/resolver.h"
 #include "control/peer_list.h"
 #include "control/peers.h"
+#include "control/reach/candidates.h"
 #include "control/reach/known.h"
 #include "control/reach/self.h"
 #include "dataplane/dataplane.h"
@@ -96,8 +98,9 @@ struct veld_control {
 
     struct veld_mesh *mesh; /* NULL: peers are the configuration's */
     struct veld_peer_list peers;
-    struct veld_known *known; /* where they may be */
-    struct veld_self *self;   /* where we may be reached */
+    struct veld_known *known;           /* where they may be */
+    struct veld_self *self;             /* where we may be reached */
+    struct veld_candidates *candidates; /* the same, as peers are told in sessions */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */
@@ -161,6 +164,17 @@ void veld_lane_ports_on_message(struct veld_control *c, const struct veld_datapl
 void veld_lane_ports_forget(struct veld_control *c, uint32_t peer);
 /* This machine's addresses changed. */
 void veld_lane_ports_forget_all(struct veld_control *c);
+
+/* reach/exchange.c */
+/* Where this machine may be reached is known, or another. */
+void veld_exchange_on_self_change(struct veld_control *c);
+/* A session with the peer is used, or has new keys. */
+void veld_exchange_on_use(struct veld_control *c, uint32_t peer);
+/* Twice a second: who is owed the list gets it. */
+void veld_exchange_tick(struct veld_control *c);
+/* VELD_MSG_CANDIDATES, from a peer that may be used. */
+void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
+                              const struct veld_message *m);
 
 /* driver.c */
 /* What veld_engine_step returned. */

@@ -149,6 +149,7 @@ static void use(struct veld_control *c, const struct veld_action *a)
     if (!peer->connected)
         tell_connected(c, a->peer);
     peer->connected = true;
+    veld_exchange_on_use(c, a->peer);
     if (c->hooks.on_use)
         c->hooks.on_use(c->hooks.ctx, a->peer);
 }
@@ -394,14 +395,15 @@ static void pass_on(struct veld_control *c, const struct veld_dataplane_event *i
 {
     struct veld_message m;
     struct veld_peer_info info;
-    if (!c->hooks.on_message || veld_message_parse(in->bytes, in->len, &m) < 0 ||
-        !veld_message_is_passed_on(m.type) ||
+    if (veld_message_parse(in->bytes, in->len, &m) < 0 || !veld_message_is_passed_on(m.type) ||
         veld_engine_peer_get(c->engine, in->peer, &info) < 0 || info.state == VELD_PEER_BLOCKED)
         return;
-    if (info.current_index || may_use(c, in->peer))
-        c->hooks.on_message(c->hooks.ctx, in->peer, &m);
-    else
+    if (!info.current_index && !may_use(c, in->peer))
         (void)!veld_control_peer_block(c, in->peer); /* it is there */
+    else if (m.type == VELD_MSG_CANDIDATES)
+        veld_exchange_on_message(c, in->peer, &m);
+    else if (c->hooks.on_message)
+        c->hooks.on_message(c->hooks.ctx, in->peer, &m);
 }
 
 void veld_control_take_events(struct veld_control *c)

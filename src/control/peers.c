@@ -191,6 +191,7 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id)
     veld_lane_ports_forget(c, id);
     veld_dataplane_peer_remove(c->dataplane, id);
     veld_known_forget(c->known, id);
+    veld_candidates_forget(c->candidates, id);
     veld_peer_list_drop(&c->peers, id);
     veld_publish_soon(c);
 }
