@@ -131,6 +131,8 @@ void veld_control_on_address_change(void *ctx)
     veld_lane_ports_forget_all(c);
     veld_publish_kernel_again(c);
     veld_self_on_address_change(c->self);
+    if (c->self_stun)
+        veld_self_stun_on_address_change(c);
     if (c->mesh)
         veld_mesh_on_address_change(c->mesh);
     /* A ping from the new address makes the peer challenge it, and then move there. */

@@ -39,6 +39,7 @@ static gboolean on_activity_tick(gpointer data)
     veld_control_feed_activity(c);
     veld_lane_ports_tick(c);
     veld_exchange_tick(c);
+    veld_self_stun_tick(c);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
 }
@@ -382,6 +383,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
     veld_memory_give_back(); /* what only reading the config needed */
     if ((rc = veld_dataplane_start(c->dataplane, diag)) < 0)
         return rc;
+    veld_self_stun_start(c);
     return c->mesh ? start_mesh(c, diag) : 0;
 }
 
@@ -436,6 +438,7 @@ void veld_control_close(struct veld_control *c)
         return;
     if (c->timer)
         say_goodbye(c);
+    veld_self_stun_stop(c);
     if (c->mesh)
         veld_mesh_stop(c->mesh);
     for (size_t i = 0; i < c->n_sources; i++)

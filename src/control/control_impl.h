@@ -11,6 +11,7 @@
  *   peers.c     peers enter, change and leave
  *   publish.c   routes and names of the peers there are
  *   reach/exchange.c candidates told in sessions
+ *   reach/self_stun.c where STUN servers see this machine
  *   report.c    the status document and health
  *   peer_list.c the list of them, and what people call them
  */
@@ -31,6 +32,7 @@
 #include "control/reach/candidates.h"
 #include "control/reach/known.h"
 #include "control/reach/self.h"
+#include "control/reach/stun_client.h"
 #include "dataplane/dataplane.h"
 
 #include <glib.h>
@@ -100,6 +102,7 @@ struct veld_control {
     struct veld_peer_list peers;
     struct veld_known *known;           /* where they may be */
     struct veld_self *self;             /* where we may be reached */
+    struct veld_self_stun *self_stun;   /* NULL before the start and after the stop */
     struct veld_candidates *candidates; /* the same, as peers are told in sessions */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
@@ -176,6 +179,22 @@ void veld_exchange_tick(struct veld_control *c);
 void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                               const struct veld_message *m);
 
+/* reach/self_stun.c */
+void veld_self_stun_start(struct veld_control *c);
+void veld_self_stun_stop(struct veld_control *c);
+/* A new round, soon. */
+void veld_self_stun_ask(struct veld_control *c);
+void veld_self_stun_on_address_change(struct veld_control *c);
+/* Twice a second. */
+void veld_self_stun_tick(struct veld_control *c);
+/* A VELD_DP_STUN. */
+void veld_self_stun_on_event(struct veld_control *c, const struct veld_dataplane_event *in);
+/* The last round, or the one under way. */
+const struct veld_stun_client *veld_self_stun_client(const struct veld_control *c);
+bool veld_self_stun_is_over(const struct veld_control *c);
+/* The servers that the config names do not answer, and nobody else does. */
+bool veld_self_stun_is_silent(const struct veld_control *c);
+
 /* driver.c */
 /* What veld_engine_step returned. */
 int veld_control_step(struct veld_control *c, const struct veld_event *ev);
@@ -200,6 +219,8 @@ void veld_calls_stop(struct veld_control *c);
 void veld_control_on_address_change(void *ctx);
 
 /* report.c */
+/* Own candidates, and what STUN tells; a new reference. */
+json_t *veld_control_reach(const struct veld_control *c);
 json_t *veld_control_status(void *ctx);
 
 #endif

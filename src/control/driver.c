@@ -410,8 +410,10 @@ void veld_control_take_events(struct veld_control *c)
 {
     struct veld_dataplane_event in;
     for (int i = 0; i < EVENTS_PER_WAKE && veld_dataplane_next_event(c->dataplane, &in); i++) {
-        if (in.type == VELD_DP_STUN)
+        if (in.type == VELD_DP_STUN) {
+            veld_self_stun_on_event(c, &in);
             continue;
+        }
         if (in.type == VELD_DP_MESSAGE)
             veld_lane_ports_on_message(c, &in);
         struct veld_event ev = {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEALTH_MAX      (6 + 16) /* ours, and the mesh's */
+#define HEALTH_MAX      (7 + 16) /* ours, and the mesh's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
 static struct veld_status_peer *gather_peers(const struct veld_control *c)
@@ -80,6 +80,10 @@ static size_t gather_health(const struct veld_control *c,
         out[n++] = mesh->health[i];
     if (silence->text[0])
         out[n++] = silence->text;
+    if (veld_self_stun_is_silent(c))
+        out[n++] =
+            "UDP seems blocked: none of stun_servers answers; see that the firewall lets "
+            "UDP out, and try: veld netcheck";
     if (c->names_problem[0])
         out[n++] = c->names_problem;
     if (c->publish.problem.text[0])
@@ -92,6 +96,33 @@ static size_t gather_health(const struct veld_control *c,
                    "Linux 5.12 or later (uname -r), and checksum offload of the interface "
                    "that the tunnel's datagrams leave by (ethtool -k)";
     return n;
+}
+
+json_t *veld_control_reach(const struct veld_control *c)
+{
+    static const char *const mappings[] = {[VELD_STUN_MAPPING_UNKNOWN] = "unknown",
+                                           [VELD_STUN_MAPPING_SAME] = "same",
+                                           [VELD_STUN_MAPPING_VARIES] = "varies"};
+    struct veld_endpoint list[VELD_SELF_CANDIDATES_MAX];
+    size_t n = veld_self_candidates(c->self, list);
+    char at[VELD_ENDPOINT_STRLEN];
+    json_t *candidates = json_array(), *o = json_object();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(candidates, json_string(veld_endpoint_format(&list[i], at)));
+    json_object_set_new(o, "candidates", candidates);
+    for (unsigned i = 0; c->self_stun && i < 2; i++) {
+        struct veld_stun_view v =
+            veld_stun_client_view(veld_self_stun_client(c), (uint8_t)(i ? 6 : 4));
+        struct veld_endpoint mapped =
+            veld_self_mapped(c->self, i ? VELD_SELF_STUN6 : VELD_SELF_STUN4);
+        json_object_set_new(o, i ? "ipv6" : "ipv4",
+                            json_pack("{s:I, s:I, s:s, s:s, s:b}", "asked", (json_int_t)v.asked,
+                                      "answered", (json_int_t)v.answered, "mapped",
+                                      veld_endpoint_format(&mapped, at), "mapping",
+                                      mappings[v.mapping], "behind_nat",
+                                      veld_self_is_behind_nat(c->self, (uint8_t)(i ? 6 : 4))));
+    }
+    return o;
 }
 
 json_t *veld_control_status(void *ctx)
@@ -135,6 +166,8 @@ json_t *veld_control_status(void *ctx)
     s.n_health = gather_health(c, &s.dataplane, s.mesh, &silence, health);
     s.peers = peers;
     json_t *json = veld_status_json(&s);
+    if (json)
+        json_object_set_new(json, "reach", veld_control_reach(c));
     free(peers);
     return json;
 }

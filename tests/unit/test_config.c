@@ -231,6 +231,12 @@ static const struct mistake {
     {OWN "workers = 65\n", 2, "workers", "use 0 to 64"},
     {OWN "workers = -1\n", 2, "workers", "use 0 to 64"},
     {OWN "keepalive = 65536\n", 2, "keepalive", "use 0 to 65535"},
+    {OWN "stun_servers = [\"stun.example.net\"]\n", 2, "stun_servers", "is no server"},
+    {OWN "stun_servers = []\n", 2, "stun_servers", "give 1 to 8"},
+    {OWN "stun_servers = "
+         "[\"a:1\",\"b:1\",\"c:1\",\"d:1\",\"e:1\",\"f:1\",\"g:1\",\"h:1\",\"i:1\"]\n",
+     2, "stun_servers", "give 1 to 8"},
+    {OWN "stun_servers = 3478\n", 2, "stun_servers", "an array of strings"},
     {OWN "keepalive = 4294967296\n", 2, "keepalive", "use 0 to 65535"},
     {OWN PEER "keepalive = -5\n", 5, "peers.keepalive", "use 0 to 65535"},
     /* names */
@@ -570,4 +576,18 @@ Test(config_file, many_peers_load_in_linear_time)
     cr_assert_eq(c->n_peers, PEERS);
     veld_config_free(c);
     free(text);
+}
+
+Test(config, stun_servers_are_taken_in_their_one_form)
+{
+    struct veld_config *c = NULL;
+    struct veld_diag diag;
+    cr_assert_eq(parse(OWN
+                       "stun_servers = [\"Stun.Example.net:3478\", \"[2001:db8::1]:19302\"]\n",
+                       &c, &diag),
+                 0, "%s", diag.text);
+    cr_assert_eq(c->n_stun_servers, 2);
+    cr_assert_str_eq(c->stun_servers[0], "stun.example.net:3478");
+    cr_assert_str_eq(c->stun_servers[1], "[2001:db8::1]:19302");
+    veld_config_free(c);
 }

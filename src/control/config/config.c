@@ -149,6 +149,8 @@ void veld_config_free(struct veld_config *c)
     }
     free(c->peers);
     free(c->routes);
+    for (size_t i = 0; i < c->n_stun_servers; i++)
+        free(c->stun_servers[i]);
     free(c->identity_path);
     free(c->aead);
     free(c->path);

@@ -23,6 +23,7 @@
 #define VELD_NAME_MAX          63          /* a DNS label */
 #define VELD_CONFIG_ADDRS_MAX  8           /* vpn_ip entries of one machine */
 #define VELD_CONFIG_ROUTES_MAX 1024        /* of one machine */
+#define VELD_CONFIG_STUN_MAX   8           /* stun_servers */
 #define VELD_CONFIG_FILE_MAX   (64u << 20) /* bytes */
 
 /*
@@ -84,6 +85,9 @@ struct veld_config {
     bool accept_routes; /* default true */
     bool has_psk;
     uint8_t psk[32]; /* from network_secret_file; secret */
+    /* "host:port", to be looked up (base/host_port.h); none given: see reach/self_stun.c */
+    char *stun_servers[VELD_CONFIG_STUN_MAX];
+    size_t n_stun_servers;
     enum veld_dns_mode dns_mode;
     enum veld_dataplane_engine engine; /* default auto */
     char *aead;                        /* default "auto" */

@@ -1,5 +1,7 @@
 #include "control/config/config_read.h"
 
+#include "base/host_port.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,5 +243,27 @@ int veld_config_routes(struct veld_config_reader *r, const char *key, const stru
     }
     *out = routes;
     *n = count;
+    return 0;
+}
+
+int veld_config_servers(struct veld_config_reader *r, const char *key,
+                        const struct veld_toml *v, char *out[VELD_CONFIG_STUN_MAX], size_t *n)
+{
+    int rc = 0;
+    size_t count;
+    const struct veld_toml *item = items(r, key, v, VELD_CONFIG_STUN_MAX, &count, &rc);
+    if (!item)
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        char text[VELD_HOST_PORT_STRLEN];
+        if (veld_host_port_parse(item[i].text, 0, text) < 0)
+            return veld_config_fail(r, item[i].line, key,
+                                    "\"%s\" is no server; write its name or address and its "
+                                    "port, as in \"stun.example.net:3478\"",
+                                    veld_config_quote(item[i].text).text);
+        if (!(out[i] = strdup(text)))
+            return veld_fail(r->diag, VELD_E_NOMEM, "out of memory");
+        *n = i + 1;
+    }
     return 0;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_MAX 16 /* of one table */
+#define KEYS_MAX 24 /* of one table */
 
 typedef int read_fn(struct veld_config_reader *r, const char *key, const struct veld_toml *v);
 
@@ -121,6 +121,12 @@ static int read_interface(struct veld_config_reader *r, const char *key,
     return 0;
 }
 
+static int read_stun_servers(struct veld_config_reader *r, const char *key,
+                             const struct veld_toml *v)
+{
+    return veld_config_servers(r, key, v, r->config->stun_servers, &r->config->n_stun_servers);
+}
+
 static int read_aead(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
 {
     const char *text;
@@ -167,6 +173,7 @@ static const struct key top_keys[] = {
     {"routes", "routes", read_own_routes},
     {"accept_routes", "accept_routes", read_accept_routes},
     {"keepalive", "keepalive", read_keepalive},
+    {"stun_servers", "stun_servers", read_stun_servers},
     {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
     {"dns", "dns", read_dns},
@@ -326,7 +333,7 @@ static int fail_unknown(struct veld_config_reader *r, const struct table *t,
                 tables[i]->heading,
                 tables[i] == &top_table ? ", before the first [table]" : "");
     }
-    char list[256] = "";
+    char list[512] = "";
     for (size_t i = 0; i < t->n; i++) {
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);

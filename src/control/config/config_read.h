@@ -75,6 +75,10 @@ VELD_MUST_USE int veld_config_own_addrs(struct veld_config_reader *r, const char
 VELD_MUST_USE int veld_config_addrs(struct veld_config_reader *r, const char *key,
                                     const struct veld_toml *v, struct veld_ip **out, size_t *n);
 /* A string or an array of them: masked networks. The caller frees `out`. */
+/* "host:port" each, as base/host_port.h has it; allocated. */
+VELD_MUST_USE int veld_config_servers(struct veld_config_reader *r, const char *key,
+                                      const struct veld_toml *v,
+                                      char *out[VELD_CONFIG_STUN_MAX], size_t *n);
 VELD_MUST_USE int veld_config_routes(struct veld_config_reader *r, const char *key,
                                      const struct veld_toml *v, struct veld_prefix **out,
                                      size_t *n);

@@ -296,6 +296,11 @@ const struct veld_control_network *veld_mesh_network(const struct veld_mesh *m)
     return &m->network;
 }
 
+const char *veld_mesh_coord_address(const struct veld_mesh *m)
+{
+    return m->profile.coord.address;
+}
+
 static void open_link(struct veld_mesh *m)
 {
     struct veld_link_config cfg = {

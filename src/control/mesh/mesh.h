@@ -40,6 +40,9 @@ VELD_MUST_USE int veld_mesh_open(struct veld_mesh **out, const struct veld_mesh_
 /* For veld_control_options. Good as long as the mesh. */
 const struct veld_control_network *veld_mesh_network(const struct veld_mesh *m);
 
+/* "host:port" of the coord server. Good as long as the mesh. */
+const char *veld_mesh_coord_address(const struct veld_mesh *m);
+
 /* What the control knows of the machine. */
 struct veld_mesh_host {
     struct veld_self

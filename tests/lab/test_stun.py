@@ -1,0 +1,96 @@
+"""What a machine behind a NAT learns of itself from STUN servers.
+
+    machine-a 192.168.5.2 ---- 192.168.5.1 box 8.8.1.1 ---- 8.8.1.2, 8.8.1.3 server
+"""
+import os
+import sys
+
+import pytest
+from net import Net, eventually, toml
+
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stun_server.py")
+
+
+@pytest.fixture
+def behind():
+    with Net() as net:
+        a, box, server = net.machine("machine-a"), net.machine("box"), net.machine("server")
+        net.wire(a, box, ["192.168.5.2/24"], ["192.168.5.1/24"])
+        net.wire(box, server, ["8.8.1.1/24"], ["8.8.1.2/24", "8.8.1.3/24"])
+        a.run("ip", "route", "add", "default", "via", "192.168.5.1")
+        box.sh("echo 1 > /proc/sys/net/ipv4/ip_forward")
+        yield net, a, box, server
+
+
+def masquerade(box, how=""):
+    box.run("nft", "add table ip nat; add chain ip nat out { type nat hook postrouting "
+            f"priority srcnat; }}; add rule ip nat out ip saddr 192.168.5.0/24 masquerade {how}")
+
+
+def start(a, server, lies=("", "")):
+    for address, lie in zip(("8.8.1.2", "8.8.1.3"), lies):
+        process = server.spawn(sys.executable, SERVER, address, *([lie] if lie else []))
+        eventually(lambda: "ready" in process.out(), "the STUN server is ready")
+    a.keygen()
+    a.start(toml(vpn_ip=["10.0.0.1/24"], name="machine-a",
+                 stun_servers=["8.8.1.2:3478", "8.8.1.3:3478"]))
+
+
+def reach(a):
+    return a.status()["reach"]
+
+
+def test_a_machine_behind_a_nat_knows_where_it_is_seen(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server)
+    eventually(lambda: reach(a)["ipv4"]["answered"] == 2, "both answer")
+    seen = reach(a)
+    assert seen["ipv4"]["mapped"].startswith("8.8.1.1:"), seen
+    assert seen["ipv4"]["mapping"] == "same" and seen["ipv4"]["behind_nat"], seen
+    assert seen["candidates"] == [seen["ipv4"]["mapped"], "192.168.5.2:51820"]
+
+
+def test_a_mapping_that_varies_is_told(behind):
+    _, a, box, server = behind
+    masquerade(box, "random,fully-random")
+    start(a, server)
+    eventually(lambda: reach(a)["ipv4"]["answered"] == 2, "both answer")
+    assert reach(a)["ipv4"]["mapping"] == "varies", reach(a)
+
+
+@pytest.mark.parametrize("lie", ["id", "source", "malformed", "loopback", "mute"])
+def test_no_lie_is_taken(behind, lie):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server, ("", lie))
+    eventually(lambda: reach(a)["ipv4"]["answered"] >= 1, "the honest one answers")
+    assert reach(a)["ipv4"]["mapped"].startswith("8.8.1.1:"), reach(a)
+    assert "6.6.6.6" not in str(reach(a)) and "127.0.0.1" not in str(reach(a)["candidates"])
+
+
+def test_a_flood_of_answers_that_nobody_asked_for_changes_nothing(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server, ("flood", "flood"))
+    eventually(lambda: reach(a)["ipv4"]["answered"] >= 1, "they answer")
+    assert reach(a)["ipv4"]["mapped"].startswith("8.8.1.1:"), reach(a)
+
+
+def test_an_address_change_is_looked_into(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server)
+    eventually(lambda: reach(a)["ipv4"]["answered"] == 2, "both answer")
+    a.run("ip", "address", "add", "192.168.5.9/24", "dev", "eth0")
+    eventually(lambda: "192.168.5.9:51820" in reach(a)["candidates"], "the new address is told")
+    a.run("ip", "address", "del", "192.168.5.9/24", "dev", "eth0")
+    eventually(lambda: "192.168.5.9:51820" not in reach(a)["candidates"], "it is gone")
+
+
+def test_silence_of_all_servers_is_said_with_what_to_do(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server, ("mute", "mute"))
+    eventually(lambda: any("UDP seems blocked" in line for line in a.status()["health"]),
+               "status says so", 25)
