@@ -1,7 +1,7 @@
 # veld-coord, the coordination server, alone.
 #
 #   docker build -t veld-coord .
-#   docker run -p 50051:50051 -v veld-coord:/data veld-coord
+#   docker run -p 50051:50051 -p 50051:50051/udp -v veld-coord:/data veld-coord
 #
 # Needs no privilege and no writable root: compose.yaml runs it read-only with no capabilities.
 # All that it keeps is in /data: its certificate, its key and the registry. docs/COORD.md
@@ -36,7 +36,7 @@ COPY src/coord/LICENSE /usr/share/doc/veld-coord/LICENSE.coord
 
 USER 65532:65532
 VOLUME /data
-EXPOSE 50051
+EXPOSE 50051/tcp 50051/udp
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["veld-coord", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["veld-coord"]

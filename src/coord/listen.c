@@ -46,16 +46,18 @@ int veld_listen_parse(const char *text, struct veld_listen_address *out)
 static int open_one(const struct addrinfo *ai)
 {
     int one = 1, zero = 0;
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    bool tcp = ai->ai_socktype == SOCK_STREAM;
+    int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     bool all = ai->ai_family == AF_INET6 &&
                IN6_IS_ADDR_UNSPECIFIED(
                    &((const struct sockaddr_in6 *)(const void *)ai->ai_addr)->sin6_addr);
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+    /* UDP has no connections that linger: there it would let others take the port as well. */
+    if ((tcp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0) ||
         (ai->ai_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, all ? &zero : &one, sizeof one) < 0) ||
-        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || (tcp && listen(fd, BACKLOG) < 0)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -68,9 +70,10 @@ static int tell_failure(const struct veld_listen_address *a, struct veld_diag *d
 {
     if (errno == EADDRINUSE)
         return veld_fail(diag, VELD_E_EXIST,
-                         "cannot listen on %s:%u: another program has that port; stop it "
-                         "(ss -ltnp shows it) or choose another port",
-                         a->host, a->port);
+                         "cannot listen on %s:%u%s: another program has that port; stop it "
+                         "(ss -l%cnp shows it) or choose another port",
+                         a->host, a->port, a->transport == VELD_LISTEN_UDP ? "/udp" : "",
+                         a->transport == VELD_LISTEN_UDP ? 'u' : 't');
     return veld_fail(diag, errno == EACCES ? VELD_E_PERM : VELD_E_IO,
                      "cannot listen on %s:%u: %s; choose another address or port", a->host,
                      a->port, strerror(errno));
@@ -92,7 +95,8 @@ int veld_listen_open(struct veld_listeners *out, const struct veld_listen_addres
     char port[8];
     snprintf(port, sizeof port, "%u", address->port);
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
+                             .ai_socktype = address->transport == VELD_LISTEN_UDP ? SOCK_DGRAM
+                                                                                  : SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     *out = (struct veld_listeners){.n = 0};
@@ -109,6 +113,7 @@ int veld_listen_open(struct veld_listeners *out, const struct veld_listen_addres
         if (fd < 0 && errno == EAFNOSUPPORT && !address->host[0]) {
             struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(address->port)};
             struct addrinfo v4 = {.ai_family = AF_INET,
+                                  .ai_socktype = hints.ai_socktype,
                                   .ai_addr = (struct sockaddr *)&any,
                                   .ai_addrlen = sizeof any};
             fd = open_one(&v4);
@@ -126,6 +131,33 @@ int veld_listen_open(struct veld_listeners *out, const struct veld_listen_addres
     if (rc < 0)
         veld_listen_close(out);
     return rc;
+}
+
+int veld_listen_beside(struct veld_listeners *out, const struct veld_listeners *tcp,
+                       struct veld_diag *diag)
+{
+    *out = (struct veld_listeners){.first = tcp->first};
+    for (size_t i = 0; i < tcp->n; i++) {
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        int fd = -1;
+        if (getsockname(tcp->fds[i], (struct sockaddr *)&sa, &len) == 0) {
+            struct addrinfo ai = {.ai_family = sa.ss_family,
+                                  .ai_socktype = SOCK_DGRAM,
+                                  .ai_addr = (struct sockaddr *)&sa,
+                                  .ai_addrlen = len};
+            fd = open_one(&ai);
+        }
+        if (fd < 0) {
+            struct veld_listen_address a = {.transport = VELD_LISTEN_UDP,
+                                            .port = tcp->first.port};
+            int rc = tell_failure(&a, diag);
+            veld_listen_close(out);
+            return rc;
+        }
+        out->fds[out->n++] = fd;
+    }
+    return 0;
 }
 
 int veld_listen_wait(struct veld_listeners *out, const struct veld_listen_address *address,

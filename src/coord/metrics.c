@@ -14,7 +14,7 @@
 
 struct veld_metrics {
     struct MHD_Daemon *daemon;
-    struct veld_server *server;
+    struct veld_metrics_source source;
 };
 
 /* ---- The text ---- */
@@ -23,57 +23,68 @@ enum kind { GAUGE, COUNTER };
 struct metric {
     const char *name; /* with labels, when it has any */
     enum kind kind;
-    size_t offset; /* of a uint64_t in veld_server_stats */
+    size_t offset; /* of a uint64_t in veld_metrics_numbers */
     const char *help;
 };
-#define AT(field) offsetof(struct veld_server_stats, field)
+#define AT(field) offsetof(struct veld_metrics_numbers, field)
 
 /* Those of one name stand together. */
 static const struct metric metrics[] = {
-    {"veld_networks", GAUGE, AT(service.networks), "Networks known"},
-    {"veld_members", GAUGE, AT(service.members), "Members of all networks"},
-    {"veld_members_online", GAUGE, AT(service.online), "Members with a watch open or a lease"},
-    {"veld_joins_waiting", GAUGE, AT(service.joins_waiting), "Requests to be let in"},
-    {"veld_registrations_total", COUNTER, AT(service.registrations), "Registrations made"},
-    {"veld_signals_total", COUNTER, AT(service.signals), "Signals handed on"},
-    {"veld_events_sent_total", COUNTER, AT(service.events_sent), "Events given to watches"},
-    {"veld_resyncs_total", COUNTER, AT(service.resyncs), "Watches told to begin anew"},
-    {"veld_commits_total", COUNTER, AT(service.commits), "Batches made durable"},
-    {"veld_commits_failed_total", COUNTER, AT(commits_failed), "Batches that were not"},
-    {"veld_service_calls_total{result=\"ok\"}", COUNTER, AT(service.calls_ok),
+    {"veld_networks", GAUGE, AT(server.service.networks), "Networks known"},
+    {"veld_members", GAUGE, AT(server.service.members), "Members of all networks"},
+    {"veld_members_online", GAUGE, AT(server.service.online),
+     "Members with a watch open or a lease"},
+    {"veld_joins_waiting", GAUGE, AT(server.service.joins_waiting), "Requests to be let in"},
+    {"veld_registrations_total", COUNTER, AT(server.service.registrations),
+     "Registrations made"},
+    {"veld_signals_total", COUNTER, AT(server.service.signals), "Signals handed on"},
+    {"veld_events_sent_total", COUNTER, AT(server.service.events_sent),
+     "Events given to watches"},
+    {"veld_resyncs_total", COUNTER, AT(server.service.resyncs), "Watches told to begin anew"},
+    {"veld_commits_total", COUNTER, AT(server.service.commits), "Batches made durable"},
+    {"veld_commits_failed_total", COUNTER, AT(server.commits_failed), "Batches that were not"},
+    {"veld_service_calls_total{result=\"ok\"}", COUNTER, AT(server.service.calls_ok),
      "Calls of the coord service by how they ended"},
-    {"veld_service_calls_total{result=\"refused\"}", COUNTER, AT(service.calls_refused), NULL},
-    {"veld_signatures_refused_total", COUNTER, AT(service.signatures_refused),
+    {"veld_service_calls_total{result=\"refused\"}", COUNTER, AT(server.service.calls_refused),
+     NULL},
+    {"veld_signatures_refused_total", COUNTER, AT(server.service.signatures_refused),
      "Calls whose signature, time or nonce did not hold"},
-    {"veld_calls_total", COUNTER, AT(calls), "Calls that came, of every kind"},
-    {"veld_calls_open", GAUGE, AT(calls_open), "Calls in flight, watches aside"},
-    {"veld_calls_dropped_total{reason=\"late\"}", COUNTER, AT(calls_late),
+    {"veld_calls_total", COUNTER, AT(server.calls), "Calls that came, of every kind"},
+    {"veld_calls_open", GAUGE, AT(server.calls_open), "Calls in flight, watches aside"},
+    {"veld_calls_dropped_total{reason=\"late\"}", COUNTER, AT(server.calls_late),
      "Calls ended by the server's bounds"},
-    {"veld_calls_dropped_total{reason=\"too_many\"}", COUNTER, AT(calls_refused), NULL},
-    {"veld_watches_open", GAUGE, AT(watches_open), "Watches open"},
-    {"veld_watches_slow_total", COUNTER, AT(watches_slow), "Watches ended for not reading"},
-    {"veld_connections_open", GAUGE, AT(gate.open), "Connections open"},
-    {"veld_connections_total", COUNTER, AT(gate.accepted), "Connections accepted"},
-    {"veld_connections_refused_total{reason=\"full\"}", COUNTER, AT(gate.refused_full),
+    {"veld_calls_dropped_total{reason=\"too_many\"}", COUNTER, AT(server.calls_refused), NULL},
+    {"veld_watches_open", GAUGE, AT(server.watches_open), "Watches open"},
+    {"veld_watches_slow_total", COUNTER, AT(server.watches_slow),
+     "Watches ended for not reading"},
+    {"veld_connections_open", GAUGE, AT(server.gate.open), "Connections open"},
+    {"veld_connections_total", COUNTER, AT(server.gate.accepted), "Connections accepted"},
+    {"veld_connections_refused_total{reason=\"full\"}", COUNTER, AT(server.gate.refused_full),
      "Connections closed unread"},
-    {"veld_connections_refused_total{reason=\"address\"}", COUNTER, AT(gate.refused_address),
+    {"veld_connections_refused_total{reason=\"address\"}", COUNTER,
+     AT(server.gate.refused_address), NULL},
+    {"veld_connections_refused_total{reason=\"rate\"}", COUNTER, AT(server.gate.refused_rate),
      NULL},
-    {"veld_connections_refused_total{reason=\"rate\"}", COUNTER, AT(gate.refused_rate), NULL},
-    {"veld_connections_cut_total", COUNTER, AT(gate.cut), "Connections cut for their calls"},
+    {"veld_connections_cut_total", COUNTER, AT(server.gate.cut),
+     "Connections cut for their calls"},
     {"veld_connections_broken_total{reason=\"preface\"}", COUNTER,
-     AT(faults[VELD_HTTP2_PREFACE]), "Connections broken off for what they sent"},
-    {"veld_connections_broken_total{reason=\"frame\"}", COUNTER, AT(faults[VELD_HTTP2_FRAME]),
-     NULL},
+     AT(server.faults[VELD_HTTP2_PREFACE]), "Connections broken off for what they sent"},
+    {"veld_connections_broken_total{reason=\"frame\"}", COUNTER,
+     AT(server.faults[VELD_HTTP2_FRAME]), NULL},
     {"veld_connections_broken_total{reason=\"headers\"}", COUNTER,
-     AT(faults[VELD_HTTP2_HEADERS]), NULL},
-    {"veld_connections_broken_total{reason=\"data\"}", COUNTER, AT(faults[VELD_HTTP2_DATA]),
-     NULL},
+     AT(server.faults[VELD_HTTP2_HEADERS]), NULL},
+    {"veld_connections_broken_total{reason=\"data\"}", COUNTER,
+     AT(server.faults[VELD_HTTP2_DATA]), NULL},
     {"veld_connections_broken_total{reason=\"too_many\"}", COUNTER,
-     AT(faults[VELD_HTTP2_TOO_MANY]), NULL},
-    {"veld_turns_total", COUNTER, AT(turns), "Turns of the server's loop"},
+     AT(server.faults[VELD_HTTP2_TOO_MANY]), NULL},
+    {"veld_stun_requests_total{result=\"answered\"}", COUNTER, AT(stun.answered),
+     "STUN requests by what became of them"},
+    {"veld_stun_requests_total{result=\"dropped\"}", COUNTER, AT(stun.dropped), NULL},
+    {"veld_stun_requests_total{result=\"limited\"}", COUNTER, AT(stun.limited), NULL},
+    {"veld_turns_total", COUNTER, AT(server.turns), "Turns of the server's loop"},
 };
 
-char *veld_metrics_text(const struct veld_server_stats *s, size_t *len)
+char *veld_metrics_text(const struct veld_metrics_numbers *s, size_t *len)
 {
     char *text = NULL;
     FILE *f = open_memstream(&text, len);
@@ -124,9 +135,11 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
         return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", wrong, strlen(wrong));
     if (strcmp(url, "/metrics") != 0)
         return answer(c, MHD_HTTP_NOT_FOUND, "text/plain", nothing, strlen(nothing));
-    struct veld_server_stats stats;
+    struct veld_metrics_numbers stats = {.stun = {0}};
     size_t len;
-    veld_server_get_stats(m->server, &stats);
+    veld_server_get_stats(m->source.server, &stats.server);
+    if (m->source.stun)
+        veld_stun_server_get_stats(m->source.stun, &stats.stun);
     char *text = veld_metrics_text(&stats, &len);
     if (!text)
         return MHD_NO;
@@ -137,7 +150,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 }
 
 int veld_metrics_open(struct veld_metrics **out, struct veld_listeners *listeners,
-                      struct veld_server *server, struct veld_diag *diag)
+                      const struct veld_metrics_source *source, struct veld_diag *diag)
 {
     struct veld_listeners l = *listeners;
     listeners->n = 0;
@@ -146,7 +159,7 @@ int veld_metrics_open(struct veld_metrics **out, struct veld_listeners *listener
         veld_listen_close(&l);
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");
     }
-    m->server = server;
+    m->source = *source;
     /* The library closes the socket; of a name with several addresses the first is served. */
     for (size_t i = 1; i < l.n; i++)
         close(l.fds[i]);

@@ -25,6 +25,8 @@ static const char usage[] =
     "      --listen ADDR:PORT  default :50051, every address of IPv4 and IPv6\n"
     "      --tls-cert FILE     a certificate chain of your own, in PEM, and its key;\n"
     "      --tls-key FILE      without them the server makes itself one\n"
+    "      --stun ADDR:PORT    where to tell machines their address as it is seen from\n"
+    "                          outside, over UDP; default: where --listen is; off: nowhere\n"
     "      --metrics ADDR:PORT numbers for Prometheus, over plain HTTP\n"
     "      --max-connections N, --max-per-address N, --max-streams N\n"
     "                          default 16384; 1024 of one IPv4 address or IPv6 /64; 32\n"
@@ -57,6 +59,7 @@ enum {
     OPT_CERT,
     OPT_KEY,
     OPT_METRICS,
+    OPT_STUN,
     OPT_CONNECTIONS,
     OPT_PER_ADDRESS,
     OPT_STREAMS,
@@ -73,6 +76,7 @@ static const struct option longs[] = {
     {"tls-cert", required_argument, NULL, OPT_CERT},
     {"tls-key", required_argument, NULL, OPT_KEY},
     {"metrics", required_argument, NULL, OPT_METRICS},
+    {"stun", required_argument, NULL, OPT_STUN},
     {"max-connections", required_argument, NULL, OPT_CONNECTIONS},
     {"max-per-address", required_argument, NULL, OPT_PER_ADDRESS},
     {"max-streams", required_argument, NULL, OPT_STREAMS},
@@ -93,6 +97,16 @@ static int set_address(const char *option, struct veld_listen_address *out)
                      "[::1]:50051",
                      option, optarg);
     return -1;
+}
+
+static int set_stun(struct veld_coord_options *o)
+{
+    o->stun_at = strcmp(optarg, "off") == 0 ? VELD_COORD_STUN_OFF : VELD_COORD_STUN_AT;
+    if (o->stun_at == VELD_COORD_STUN_OFF)
+        return -1;
+    int rc = set_address("--stun", &o->stun);
+    o->stun.transport = VELD_LISTEN_UDP;
+    return rc;
 }
 
 static int set_limit(const char *option, uint32_t max, uint32_t *out)
@@ -132,6 +146,7 @@ static int set_option(struct veld_coord_options *o, int opt)
     case OPT_CERT: o->tls_cert = optarg; return -1;
     case OPT_KEY: o->tls_key = optarg; return -1;
     case OPT_METRICS: o->has_metrics = true; return set_address("--metrics", &o->metrics);
+    case OPT_STUN: return set_stun(o);
     case OPT_CONNECTIONS:
         return set_limit("--max-connections", 1000000, &o->limits.connections);
     case OPT_PER_ADDRESS:

@@ -25,8 +25,13 @@ struct veld_coord_options {
     const char *db;                      /* SERVE, FINGERPRINT, BACKUP */
     const char *out;                     /* BACKUP */
     char connect[VELD_HOST_PORT_STRLEN]; /* HEALTH */
-    struct veld_listen_address listen, metrics;
+    struct veld_listen_address listen, metrics, stun;
     bool has_metrics;
+    enum veld_coord_stun {
+        VELD_COORD_STUN_BESIDE,
+        VELD_COORD_STUN_AT,
+        VELD_COORD_STUN_OFF
+    } stun_at;
     const char *tls_cert, *tls_key; /* both or none */
     struct veld_coord_limits limits;
     enum veld_log_level log_level;

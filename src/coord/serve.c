@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "coord/metrics.h"
 #include "coord/server.h"
+#include "coord/stun_server.h"
 #include "crypto/primitives.h"
 
 #include <signal.h>
@@ -20,7 +21,8 @@ struct parts {
     struct veld_service *service;
     struct veld_server *server;
     struct veld_metrics *metrics;
-    struct veld_listeners metrics_at; /* until `metrics` has them; `first` stays */
+    struct veld_stun_server *stun;
+    struct veld_listeners metrics_at, stun_at; /* until those have them; `first` stays */
 };
 
 /* ---- Signals ---- */
@@ -97,7 +99,7 @@ static int find_certificate(struct parts *p, const struct veld_coord_options *o,
 static void announce(const struct veld_serve *w, const struct parts *p)
 {
     char at[VELD_ENDPOINT_STRLEN], fingerprint[VELD_TLS_FINGERPRINT_STRLEN];
-    char metrics[VELD_ENDPOINT_STRLEN];
+    char metrics[VELD_ENDPOINT_STRLEN], stun[VELD_ENDPOINT_STRLEN];
     const struct veld_endpoint *first = &w->listeners->first;
     const char *host = w->options->listen.host;
     veld_endpoint_format(first, at);
@@ -107,6 +109,10 @@ static void announce(const struct veld_serve *w, const struct parts *p)
     if (p->metrics) {
         veld_endpoint_format(&p->metrics_at.first, metrics);
         veld_event(VELD_LOG_INFO, "metrics", VELD_TEXT("address", metrics));
+    }
+    if (p->stun) {
+        veld_endpoint_format(&p->stun_at.first, stun);
+        veld_event(VELD_LOG_INFO, "stun", VELD_TEXT("address", stun));
     }
     if (!w->announce)
         return;
@@ -146,10 +152,24 @@ static int open_service(struct parts *p, const struct veld_coord_options *o,
     return rc;
 }
 
+/* Where nobody asked for it, a port that another program has is no reason not to serve. */
+static int find_stun(struct parts *p, const struct veld_serve *w, struct veld_diag *diag)
+{
+    const struct veld_coord_options *o = w->options;
+    if (o->stun_at == VELD_COORD_STUN_AT)
+        return veld_listen_wait(&p->stun_at, &o->stun, VELD_COORD_PATIENCE_MS, diag);
+    if (o->stun_at == VELD_COORD_STUN_BESIDE &&
+        veld_listen_beside(&p->stun_at, w->listeners, diag) < 0)
+        veld_event(VELD_LOG_WARN, "no-stun", VELD_TEXT("why", diag->text),
+                   VELD_TEXT("next", "--stun ADDR:PORT names another, --stun off none"));
+    return 0;
+}
+
 /* What may be refused without a trace, so that a slip in an option makes no database. */
-static int prepare(struct parts *p, const struct veld_coord_options *o, uint64_t now_s,
+static int prepare(struct parts *p, const struct veld_serve *w, uint64_t now_s,
                    struct veld_diag *diag)
 {
+    const struct veld_coord_options *o = w->options;
     int rc = veld_crypto_init();
     if (rc < 0)
         return veld_fail(diag, rc, "libsodium does not work here");
@@ -157,7 +177,7 @@ static int prepare(struct parts *p, const struct veld_coord_options *o, uint64_t
         rc = veld_tls_read(&p->tls, o->tls_cert, o->tls_key, now_s, diag);
     if (rc == 0 && o->has_metrics)
         rc = veld_listen_wait(&p->metrics_at, &o->metrics, VELD_COORD_PATIENCE_MS, diag);
-    return rc;
+    return rc == 0 ? find_stun(p, w, diag) : rc;
 }
 
 static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_diag *diag)
@@ -166,7 +186,7 @@ static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_dia
     struct veld_now now = veld_clock_now();
     struct veld_coord_limits limits = o->limits;
     bool made;
-    int rc = prepare(p, o, now.wall_ns / VELD_NS_PER_S, diag);
+    int rc = prepare(p, w, now.wall_ns / VELD_NS_PER_S, diag);
     if (rc < 0)
         return rc;
     if ((rc = open_store(p, o->db, diag)) < 0 || (rc = find_certificate(p, o, &made, diag)) < 0)
@@ -179,8 +199,14 @@ static int bring_up(struct parts *p, const struct veld_serve *w, struct veld_dia
     struct veld_server_config server = {
         .service = p->service, .tls = &p->tls, .listeners = w->listeners, .limits = limits};
     rc = veld_server_open(&p->server, &server, diag);
+    if (rc == 0 && p->stun_at.n > 0)
+        rc = veld_stun_server_open(&p->stun, &p->stun_at,
+                                   o->rate_limits ? VELD_STUN_BOUNDED : VELD_STUN_UNBOUNDED,
+                                   diag);
     if (rc == 0 && o->has_metrics)
-        rc = veld_metrics_open(&p->metrics, &p->metrics_at, p->server, diag);
+        rc = veld_metrics_open(
+            &p->metrics, &p->metrics_at,
+            &(struct veld_metrics_source){.server = p->server, .stun = p->stun}, diag);
     return rc;
 }
 
@@ -188,6 +214,8 @@ static void take_down(struct parts *p)
 {
     veld_metrics_close(p->metrics);
     veld_listen_close(&p->metrics_at);
+    veld_stun_server_close(p->stun);
+    veld_listen_close(&p->stun_at);
     veld_server_close(p->server);
     veld_service_close(p->service);
     veld_tls_clear(&p->tls);

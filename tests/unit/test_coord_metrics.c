@@ -8,8 +8,9 @@
 /* Every line as Prometheus' text format has it; a metric's help and type come before it, once. */
 Test(coord_metrics, the_text_is_prometheus_own)
 {
-    struct veld_server_stats s = {.service.members = 7, .gate.open = 3};
-    s.faults[VELD_HTTP2_HEADERS] = 5;
+    struct veld_metrics_numbers s = {.server = {.service.members = 7, .gate.open = 3},
+                                     .stun.answered = 9};
+    s.server.faults[VELD_HTTP2_HEADERS] = 5;
     size_t len;
     char *text = veld_metrics_text(&s, &len), *rest = text, *line;
     char typed[4096] = " ";
@@ -17,6 +18,7 @@ Test(coord_metrics, the_text_is_prometheus_own)
     cr_assert_eq(text[len - 1], '\n');
     cr_assert(strstr(text, "\nveld_members 7\n"), "%s", text);
     cr_assert(strstr(text, "\nveld_connections_open 3\n"));
+    cr_assert(strstr(text, "\nveld_stun_requests_total{result=\"answered\"} 9\n"));
     cr_assert(strstr(text, "\nveld_connections_broken_total{reason=\"headers\"} 5\n"));
     while ((line = strsep(&rest, "\n")) && *line) {
         char name[128], kind[16];
