@@ -13,13 +13,14 @@
 
 static const struct veld_cli_command *const commands[] = {
 #ifdef VELD_HAVE_COORD
-    &veld_cmd_login,  &veld_cmd_up,     &veld_cmd_down,    &veld_cmd_join,  &veld_cmd_status,
-    &veld_cmd_peers,  &veld_cmd_ping,   &veld_cmd_rekey,   &veld_cmd_token, &veld_cmd_approve,
-    &veld_cmd_revoke, &veld_cmd_trust,  &veld_cmd_set,     &veld_cmd_leave, &veld_cmd_owner,
+    &veld_cmd_login,  &veld_cmd_up,     &veld_cmd_down,    &veld_cmd_join,
+    &veld_cmd_status, &veld_cmd_peers,  &veld_cmd_ping,    &veld_cmd_netcheck,
+    &veld_cmd_rekey,  &veld_cmd_token,  &veld_cmd_approve, &veld_cmd_revoke,
+    &veld_cmd_trust,  &veld_cmd_set,    &veld_cmd_leave,   &veld_cmd_owner,
     &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
 #else
-    &veld_cmd_up,    &veld_cmd_down,   &veld_cmd_status, &veld_cmd_peers,   &veld_cmd_ping,
-    &veld_cmd_rekey, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
+    &veld_cmd_up,       &veld_cmd_down,  &veld_cmd_status, &veld_cmd_peers,  &veld_cmd_ping,
+    &veld_cmd_netcheck, &veld_cmd_rekey, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
 #endif
 };
 

@@ -100,6 +100,11 @@ static int on_rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return veld_rekeys_add(c, &id, 1, req, diag);
 }
 
+static int on_netcheck(void *ctx, struct veld_api_request *req, struct veld_diag *diag)
+{
+    return veld_netcheck_begin(ctx, req, diag);
+}
+
 static int need_mesh(const struct veld_control *c, struct veld_diag *diag)
 {
     if (!c->timer)
@@ -355,6 +360,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
                                .pubkey = own_pubkey,
                                .ping = on_ping,
                                .rekey = on_rekey,
+                               .netcheck = on_netcheck,
                                .trust = on_trust,
                                .trust_accept = on_trust_accept,
                                .trust_forget = on_trust_forget,
@@ -438,6 +444,7 @@ void veld_control_close(struct veld_control *c)
         return;
     if (c->timer)
         say_goodbye(c);
+    veld_netcheck_end(c);
     veld_self_stun_stop(c);
     if (c->mesh)
         veld_mesh_stop(c->mesh);

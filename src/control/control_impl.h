@@ -12,6 +12,7 @@
  *   publish.c   routes and names of the peers there are
  *   reach/exchange.c candidates told in sessions
  *   reach/self_stun.c where STUN servers see this machine
+ *   reach/netcheck.c a look at this machine's reach
  *   report.c    the status document and health
  *   peer_list.c the list of them, and what people call them
  */
@@ -103,6 +104,7 @@ struct veld_control {
     struct veld_known *known;           /* where they may be */
     struct veld_self *self;             /* where we may be reached */
     struct veld_self_stun *self_stun;   /* NULL before the start and after the stop */
+    struct veld_netcheck *netcheck;     /* under way; NULL: none is */
     struct veld_candidates *candidates; /* the same, as peers are told in sessions */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
@@ -194,6 +196,13 @@ const struct veld_stun_client *veld_self_stun_client(const struct veld_control *
 bool veld_self_stun_is_over(const struct veld_control *c);
 /* The servers that the config names do not answer, and nobody else does. */
 bool veld_self_stun_is_silent(const struct veld_control *c);
+
+/* reach/netcheck.c */
+/* Answered within some seconds; one at a time. */
+VELD_MUST_USE int veld_netcheck_begin(struct veld_control *c, struct veld_api_request *req,
+                                      struct veld_diag *diag);
+/* The daemon stops: answer what is owed. */
+void veld_netcheck_end(struct veld_control *c);
 
 /* driver.c */
 /* What veld_engine_step returned. */

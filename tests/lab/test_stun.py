@@ -2,6 +2,7 @@
 
     machine-a 192.168.5.2 ---- 192.168.5.1 box 8.8.1.1 ---- 8.8.1.2, 8.8.1.3 server
 """
+import json
 import os
 import sys
 
@@ -94,3 +95,20 @@ def test_silence_of_all_servers_is_said_with_what_to_do(behind):
     start(a, server, ("mute", "mute"))
     eventually(lambda: any("UDP seems blocked" in line for line in a.status()["health"]),
                "status says so", 25)
+
+
+def test_netcheck_tells_it_to_people_and_to_programs(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    start(a, server)
+    told = a.veld("netcheck").stdout
+    assert "8.8.1.1:" in told and "behind a NAT" in told, told
+    known = json.loads(a.veld("netcheck", "--json").stdout)
+    assert known["version"] == 1 and known["udp"] is True
+    assert [s["answered"] for s in known["stun_servers"]] == [True, True]
+    box.run("nft", "add chain ip nat no { type filter hook forward priority 0; policy drop; }")
+    blocked = a.veld("netcheck", check=False)
+    assert blocked.returncode == 1 and "firewall" in blocked.stdout, blocked.stdout
+    a.stop()
+    stopped = a.veld("netcheck", check=False)
+    assert stopped.returncode == 1 and "veld up" in stopped.stderr, stopped.stderr

@@ -49,6 +49,11 @@ static int fake_ping(void *ctx, const char *peer, struct veld_api_request *req,
     return 0;
 }
 
+static int fake_netcheck(void *ctx, struct veld_api_request *req, struct veld_diag *diag)
+{
+    return veld_fail(diag, VELD_E_FULL, "a netcheck is under way");
+}
+
 static int fake_rekey(void *ctx, const char *peer, struct veld_api_request *req,
                       struct veld_diag *diag)
 {
@@ -102,6 +107,7 @@ static const struct veld_api_ops ops = {.trust = fake_trust,
                                         .pubkey = fake_pubkey,
                                         .ping = fake_ping,
                                         .rekey = fake_rekey,
+                                        .netcheck = fake_netcheck,
                                         .down = fake_down};
 
 /* ---- Routing, without HTTP ---- */
@@ -138,6 +144,8 @@ Test(api, routes_and_refuses)
         {"POST", "/v1/ping",
          "{\"peer\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
          400, "error"},
+        {"GET", "/v1/netcheck", "", 405, "error"},
+        {"POST", "/v1/netcheck", "{}", 503, "error"},
         {"GET", "/v1/rekey", "", 405, "error"},
         {"POST", "/v1/rekey", "", 400, "error"},
         {"POST", "/v1/rekey", "[]", 400, "error"},

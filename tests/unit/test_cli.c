@@ -235,8 +235,8 @@ TestSuite(cli_served, .init = set_up_server, .fini = tear_down, .timeout = 60);
 
 Test(cli, help_and_usage)
 {
-    static const char *const commands[] = {"up",    "down",   "status", "peers",  "ping",
-                                           "rekey", "keygen", "pubkey", "version"};
+    static const char *const commands[] = {"up",       "down",  "status", "peers",  "ping",
+                                           "netcheck", "rekey", "keygen", "pubkey", "version"};
     cr_assert_eq(run("--help"), 0);
     for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++)
         says(commands[i]);

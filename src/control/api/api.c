@@ -98,6 +98,12 @@ static unsigned post_rekey(const struct call *c, json_t **out)
     return status;
 }
 
+static unsigned post_netcheck(const struct call *c, json_t **out)
+{
+    struct veld_diag diag = {.text = ""};
+    return accepted(out, c->ops->netcheck(c->ops->ctx, c->req, &diag), &diag);
+}
+
 /* Answered at once, or refused with `rc`. */
 static unsigned answered(json_t **out, int rc, json_t *body, const struct veld_diag *diag)
 {
@@ -161,6 +167,7 @@ static const struct {
     {"GET", "/v1/pubkey", get_pubkey},
     {"POST", "/v1/ping", post_ping},
     {"POST", "/v1/rekey", post_rekey},
+    {"POST", "/v1/netcheck", post_netcheck},
     {"POST", "/v1/down", post_down},
     {"GET", "/v1/trust", get_trust},
     {"POST", "/v1/trust/accept", post_trust_accept},

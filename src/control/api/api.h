@@ -12,6 +12,9 @@
  *   POST /v1/rekey    {"peer": "machine-b"}, or {} for all that have a session -> {"peers":
  *                     [{"name": "machine-b", "ip": "10.0.0.2", "took_us": ...}]}, with "error"
  *                     in place of "took_us" where it failed
+ *   POST /v1/netcheck {} -> {"version": 1, "udp": true, false or null (nobody to ask), "reach" as
+ *                     in the status, "stun_servers": [{"address", "answered", "mapped", "rtt_us"}],
+ *                     "paths": [{"peer", "mtu", "known"}]}
  *   GET  /v1/trust    {"pins": [{"name", "pubkey", "addresses", "since"}]}: whose key is pinned; with
  *                     "blocked": "key changed" whoever shows another
  *   POST /v1/trust/accept {"name": "machine-b"} -> {"name", "pubkey"}: pin the key it shows
@@ -50,6 +53,8 @@ struct veld_api_ops {
     /* The same for new session keys; `peer` NULL: with all that have a session. */
     int (*rekey)(void *ctx, const char *peer, struct veld_api_request *req,
                  struct veld_diag *diag);
+    /* The same for a look at this machine's reach. */
+    int (*netcheck)(void *ctx, struct veld_api_request *req, struct veld_diag *diag);
     /* Each answers at once, with a new reference in `*out`. */
     int (*trust)(void *ctx, json_t **out, struct veld_diag *diag);
     int (*trust_accept)(void *ctx, const char *name, json_t **out, struct veld_diag *diag);

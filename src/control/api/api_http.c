@@ -157,6 +157,17 @@ static int pass_rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return owe(req->api->ops.rekey, peer, req, diag);
 }
 
+static int netcheck(void *ctx, const char *none, struct veld_api_request *req,
+                    struct veld_diag *diag)
+{
+    return req->api->ops.netcheck(ctx, req, diag);
+}
+
+static int pass_netcheck(void *ctx, struct veld_api_request *req, struct veld_diag *diag)
+{
+    return owe(netcheck, NULL, req, diag);
+}
+
 static int pass_trust(void *ctx, json_t **out, struct veld_diag *diag)
 {
     const struct veld_api_ops *ops = &((struct veld_api_request *)ctx)->api->ops;
@@ -188,6 +199,7 @@ static enum MHD_Result handle(struct veld_api_request *req, const char *method, 
                                      .pubkey = pass_pubkey,
                                      .ping = pass_ping,
                                      .rekey = pass_rekey,
+                                     .netcheck = pass_netcheck,
                                      .trust = pass_trust,
                                      .trust_accept = pass_accept,
                                      .trust_forget = pass_forget,

@@ -1,0 +1,103 @@
+/*
+ * `veld netcheck`: a round of questions to the STUN servers, waited for, and what is known of this
+ * machine's reach besides.
+ */
+#include "control/control_impl.h"
+
+#include "base/bytes.h"
+
+#define POLL_MS          50
+#define NETCHECK_WAIT_NS (4 * VELD_NS_PER_S) /* three questions; less than `veld` waits */
+
+struct veld_netcheck {
+    struct veld_control *control;
+    struct veld_api_request *request;
+    uint64_t begun_ns;
+    guint source;
+};
+
+static json_t *servers(const struct veld_stun_client *client)
+{
+    json_t *list = json_array();
+    char at[VELD_ENDPOINT_STRLEN];
+    for (size_t i = 0; i < client->n; i++) {
+        const struct veld_stun_query *q = &client->query[i];
+        json_t *o = json_pack("{s:s, s:b}", "address", veld_endpoint_format(&q->server, at),
+                              "answered", q->state == VELD_STUN_ANSWERED);
+        if (q->state == VELD_STUN_ANSWERED)
+            json_object_set_new(o, "mapped", json_string(veld_endpoint_format(&q->mapped, at)));
+        if (q->rtt_ns)
+            json_object_set_new(o, "rtt_us",
+                                json_integer((json_int_t)(q->rtt_ns / VELD_NS_PER_US)));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* The largest packets that paths carry to peers with sessions. */
+static json_t *paths(const struct veld_control *c)
+{
+    json_t *list = json_array();
+    char name[64];
+    for (size_t i = 0; i < VELD_MIN(c->peers.n_live, 16); i++) {
+        struct veld_peer_info info;
+        if (veld_engine_peer_get(c->engine, c->peers.live[i], &info) == 0 && info.mtu)
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:i, s:b}", "peer",
+                                            veld_control_peer_name(c, c->peers.live[i], name),
+                                            "mtu", (int)info.mtu, "known", info.mtu_known));
+    }
+    return list;
+}
+
+static json_t *describe(const struct veld_control *c)
+{
+    const struct veld_stun_client *client = veld_self_stun_client(c);
+    bool answered =
+        veld_stun_client_view(client, 4).answered || veld_stun_client_view(client, 6).answered;
+    json_t *udp = client->n == 0 ? json_null() : json_boolean(answered);
+    return json_pack("{s:i, s:o, s:o, s:o, s:o}", "version", 1, "udp", udp, "reach",
+                     veld_control_reach(c), "stun_servers", servers(client), "paths", paths(c));
+}
+
+static void finish(struct veld_netcheck *n, unsigned status, json_t *body)
+{
+    struct veld_api_request *request = n->request;
+    n->request = NULL;
+    n->control->netcheck = NULL;
+    g_free(n);
+    veld_api_reply(request, status, body);
+}
+
+static gboolean on_poll(gpointer data)
+{
+    struct veld_netcheck *n = data;
+    struct veld_control *c = n->control;
+    if (!veld_self_stun_is_over(c) && veld_clock_mono_ns() - n->begun_ns < NETCHECK_WAIT_NS)
+        return G_SOURCE_CONTINUE;
+    finish(n, 200, describe(c));
+    return G_SOURCE_REMOVE;
+}
+
+int veld_netcheck_begin(struct veld_control *c, struct veld_api_request *req,
+                        struct veld_diag *diag)
+{
+    if (!c->self_stun)
+        return veld_fail(diag, VELD_E_STATE, "veld-daemon is not up yet; try again");
+    if (c->netcheck)
+        return veld_fail(diag, VELD_E_FULL,
+                         "a netcheck is under way; try again in a few seconds");
+    struct veld_netcheck *n = c->netcheck = g_new0(struct veld_netcheck, 1);
+    *n = (struct veld_netcheck){c, req, veld_clock_mono_ns(),
+                                g_timeout_add(POLL_MS, on_poll, n)};
+    veld_self_stun_ask(c);
+    return 0;
+}
+
+void veld_netcheck_end(struct veld_control *c)
+{
+    if (!c->netcheck)
+        return;
+    g_source_remove(c->netcheck->source);
+    finish(c->netcheck, 503, json_pack("{s:s}", "error", "veld-daemon is stopping"));
+}
