@@ -99,7 +99,7 @@ static int netcheck(const struct veld_cli *cli)
 
 const struct veld_cli_command veld_cmd_netcheck = {
     .name = "netcheck",
-    .arguments = "[--json]",
+    .arguments = "",
     .summary = "show how this machine may be reached: UDP, NAT, addresses",
     .text =
         "Asks the STUN servers (stun_servers in the config, else the coord server) at which\n"
