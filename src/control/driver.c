@@ -24,7 +24,7 @@ void veld_control_save_endpoints(struct veld_control *c)
     for (size_t i = 0; list && i < c->peers.n_live; i++) {
         struct veld_peer_info info;
         if (veld_engine_peer_get(c->engine, c->peers.live[i], &info) < 0 ||
-            !info.endpoint.ip.family)
+            !info.endpoint.ip.family || veld_endpoint_is_circuit(&info.endpoint))
             continue;
         memcpy(list[n].pub, info.pub, sizeof list[n].pub);
         list[n++].endpoint = info.endpoint;

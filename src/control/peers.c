@@ -105,6 +105,13 @@ static int set_engine(struct veld_control *c, uint32_t id, const struct veld_con
     return veld_engine_peer_set(c->engine, id, &cfg);
 }
 
+/* A session looks whether one of them is better than where it is. */
+static void seek(struct veld_control *c, uint32_t id)
+{
+    if (veld_control_peer_has_session(c, id))
+        veld_control_step(c, &(struct veld_event){.type = VELD_EV_SEEK, .peer = id});
+}
+
 int veld_control_peer_known(struct veld_control *c, uint32_t id, enum veld_known_source source,
                             const struct veld_endpoint *list, size_t n)
 {
@@ -117,6 +124,8 @@ int veld_control_peer_known(struct veld_control *c, uint32_t id, enum veld_known
     if (!veld_known_set(c->known, id, source, list, n))
         return 0;
     int rc = set_engine(c, id, p->about);
+    if (rc == 0)
+        seek(c, id);
     veld_control_rearm(c);
     return rc < 0 ? rc : 1;
 }
@@ -158,7 +167,8 @@ int veld_control_peer_change(struct veld_control *c, uint32_t id,
     struct veld_config_peer *about = veld_peer_about_copy(spec->about);
     if (!about)
         return VELD_E_NOMEM;
-    veld_known_set(c->known, id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
+    bool news =
+        veld_known_set(c->known, id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
     int rc = set_engine(c, id, about);
     if (rc < 0) {
         free(about);
@@ -166,6 +176,8 @@ int veld_control_peer_change(struct veld_control *c, uint32_t id,
     }
     bool same = veld_peer_about_same_places(p->about, about);
     veld_peer_list_change(&c->peers, id, about);
+    if (news)
+        seek(c, id);
     veld_control_rearm(c);
     if (!same)
         veld_publish_soon(c);

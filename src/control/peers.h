@@ -70,7 +70,7 @@ VELD_MUST_USE int veld_control_peer_change(struct veld_control *c, uint32_t id,
 /*
  * Where a peer may be by another source than its description (reach/known.h), which sets
  * VELD_KNOWN_MEMBER; configured peers too. The engine is given all sources put together. Sessions
- * go on; an attempt under way tries new ones at once; in a session follow with VELD_EV_SEEK.
+ * go on, and look whether a new one is better; an attempt under way tries new ones at once.
  * Of what the source has looked through, at most VELD_CANDIDATES_MAX. 1: that changed something;
  * VELD_E_NOENT, VELD_E_INVAL (an endpoint nothing can be sent to), VELD_E_NOMEM.
  */

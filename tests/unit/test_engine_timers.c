@@ -231,7 +231,8 @@ static uint64_t report_for(struct pair *p, struct side *s, struct seen *seen, ui
         report(p, s, seen);
         if (action(s, what))
             return t;
-        cr_assert_eq(s->out.n, 0, "something else was done");
+        unsigned asked = actions_of(s, VELD_ACT_SEND_MESSAGE) + actions_of(s, VELD_ACT_WANTED);
+        cr_assert_eq(s->out.n, asked, "more was done than to look whether the path is alive");
         advance_ms(p, 500);
     }
     return ms;
@@ -406,7 +407,7 @@ Test(engine_timers, hearing_anything_ends_the_silence)
                             .sent_data = p.now.mono_ns,
                             .received = p.now.mono_ns - k * 500 % 12000 * VELD_NS_PER_MS};
         report(&p, &p.a, &seen);
-        cr_assert_eq(p.a.out.n, 0, "%u", k);
+        cr_assert_eq(p.a.out.n, actions_of(&p.a, VELD_ACT_SEND_MESSAGE), "%u", k);
     }
     pair_free(&p);
 }

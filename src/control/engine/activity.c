@@ -58,6 +58,9 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
     if (owes_keepalive(p, ev->last_received_data_ns, now_ns) || stay_known)
         veld_step_keepalive(s, p);
     bool silent = is_silent(p, ev->last_sent_data_ns, now_ns);
+    if (!silent && !p->link->silent && p->link->said_since_ns &&
+        veld_ns_since(now_ns, p->link->said_since_ns) >= VELD_SUSPECT_S * VELD_NS_PER_S)
+        veld_seek_suspect(s, p);
     veld_probe_activity(s, p, ev->last_sent_data_ns);
     return silent || needs_rekey(p) ? veld_attempt_start(s, p) : 0;
 }

@@ -53,6 +53,8 @@ static void update_deadline(struct veld_engine *e, const struct veld_engine_peer
 {
     const struct veld_engine_link *l = p->link;
     uint64_t at_ns = l ? VELD_MIN(l->handshake_at_ns, l->confirm_at_ns) : VELD_NEVER;
+    if (l)
+        at_ns = VELD_MIN(at_ns, l->seek.at_ns);
     if (l && veld_path_mtu_started(&l->mtu))
         at_ns = VELD_MIN(at_ns, l->mtu.due_ns);
     for (size_t i = 0; l && i < VELD_SLOTS; i++) {
@@ -337,6 +339,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     case VELD_EV_TOO_BIG: veld_probe_refused(s, p, ev->len); return 0;
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
+    case VELD_EV_SEEK: veld_seek_start(s, p); return 0;
     case VELD_EV_REKEY: return rekey(s, p);
     case VELD_EV_GOODBYE: goodbye(s, p); return 0;
     case VELD_EV_BLOCK: block(s, p); return 0;
@@ -358,6 +361,7 @@ static int on_timer(struct veld_step *s)
         rc = veld_session_confirm_due(s, p);
     if (p->link->handshake_at_ns <= s->now.mono_ns)
         rc = veld_attempt_due(s, p);
+    veld_seek_due(s, p);
     veld_probe_due(s, p);
     return rc < 0 ? rc : 1;
 }
@@ -377,6 +381,7 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_NEED_SESSION:
     case VELD_EV_ACTIVITY:
     case VELD_EV_PING:
+    case VELD_EV_SEEK:
     case VELD_EV_REKEY:
     case VELD_EV_TOO_BIG:
     case VELD_EV_BLOCK:

@@ -8,7 +8,8 @@
  *  - a peer has at most three sessions: previous, current, next. Only `current`
  *    sends. `next` is a responder's session that its initiator has not used yet;
  *  - an endpoint changes only to an address that proved it receives: by a
- *    handshake confirmed from it, or by a pong to a ping sent there. Of a peer that
+ *    handshake confirmed from it, or by a pong to a ping sent there. A path in use is left for a
+ *    better one (preference.h), for one that the peer sends from, or when it is dead. Of a peer that
  *    is sought at several addresses it takes the pong, and a session sends when it has come;
  *  - all tables are bounded by the configuration, all waits by a timer.
  *
@@ -48,7 +49,11 @@ struct veld_engine;
 #define VELD_SILENCE_S 15 /* said data and heard nothing for so long: handshake anew */
 #define VELD_TIMESTAMP_RESERVE_S                                                               \
     60 /* how far ahead of use the persisted timestamp floor is written */
-#define VELD_CHALLENGE_TIMEOUT_S 5    /* an unanswered path challenge is forgotten */
+#define VELD_CHALLENGE_TIMEOUT_S 5 /* an unanswered path challenge is forgotten */
+#define VELD_SEEK_ROUNDS         5 /* of pings in a search for a better path (seek.c) */
+#define VELD_SEEK_GAP_NS         (5 * VELD_NS_PER_S) /* from one search with a peer to the next */
+#define VELD_SEEK_PINGS_PER_S    200                 /* of all searches */
+#define VELD_SUSPECT_S           1 /* sent data and heard nothing for so long: is the path alive? */
 #define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
 #define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */
 
@@ -137,6 +142,7 @@ enum veld_event_type {
     VELD_EV_MESSAGE,      /* control message on session `index` */
     VELD_EV_ACTIVITY,     /* what the dataplane saw, about once a second per live peer */
     VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
+    VELD_EV_SEEK,  /* is there a better path to `peer`? Nothing without a session in use */
     VELD_EV_REKEY, /* new keys with `peer` now (veld rekey); VELD_E_LIMIT when it has them */
     VELD_EV_TOO_BIG, /* our own kernel refused an inner packet or probe of `len` bytes to `peer` */
     VELD_EV_BLOCK, /* end all sessions and attempts with `peer`, answer it no more */
@@ -168,7 +174,8 @@ enum veld_action_type {
     VELD_ACT_RETIRE,            /* session `index`: forget it */
     VELD_ACT_SEND_MESSAGE, /* on session `index`; len 0 is a keepalive; `to` family 0: peer's endpoint */
     VELD_ACT_SET_ENDPOINT, /* peer's endpoint is `to` now; worth remembering on disk */
-    VELD_ACT_WANTED, /* an attempt begins or goes on: tell `peer` by other ways, if there are any */
+    /* An attempt begins or goes on, or a path is dead: tell `peer` by other ways, if there are any. */
+    VELD_ACT_WANTED,
     VELD_ACT_GAVE_UP, /* nobody answered: drop what waits for `peer` */
     VELD_ACT_BAD_KEY, /* P of `peer` is no usable key: the same, for good */
     VELD_ACT_PONG,    /* `peer` answered a ping from `to`; rtt_ns */
@@ -196,7 +203,7 @@ struct veld_action {
     } session; /* INSTALL */
 };
 
-#define VELD_ACTIONS_MAX 32 /* no single step makes more */
+#define VELD_ACTIONS_MAX 48 /* no single step makes more */
 
 struct veld_actions {
     size_t n;

@@ -11,6 +11,7 @@
  *   session.c       the three slots, and which session is used
  *   activity.c      keepalives, silence, rekey: what follows from traffic
  *   path.c          endpoints, path challenges, pings
+ *   seek.c          better paths, and dead ones; preference.h says which is better
  *   probe.c         the search for a path's MTU, for whoever has a session
  *   message.c       in-session control messages
  */
@@ -49,6 +50,8 @@ struct veld_engine {
     struct veld_ratelimit *limiter;
     struct veld_cookie_checker checker;
     struct veld_timestamp timestamp;
+    uint64_t seek_window_ns; /* seek.c: the second in which so many pings were sent */
+    uint32_t seek_pings;
     struct veld_engine_stats stats;
 };
 
@@ -199,6 +202,23 @@ void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
 int veld_path_ping(struct veld_step *s, struct veld_engine_peer *p);
 /* A session is in use: send the ping that waited for it. */
 void veld_path_ping_waiting(struct veld_step *s, struct veld_engine_peer *p);
+
+/* The token that belongs to this address: who has not received there does not know it. */
+void veld_path_token(const uint8_t secret[32], const struct veld_endpoint *to,
+                     uint8_t token[VELD_PING_TOKEN_SIZE]);
+
+/* ---- seek.c ---- */
+
+/* Search, when there is something better to be found and the last search is long enough ago. */
+void veld_seek_start(struct veld_step *s, struct veld_engine_peer *p);
+/* The path in use may be dead. */
+void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p);
+/* Its timer. */
+void veld_seek_due(struct veld_step *s, struct veld_engine_peer *p);
+/* A pong's token, from `from`: false when it answers nothing that was asked here. */
+bool veld_seek_pong(struct veld_step *s, struct veld_engine_peer *p,
+                    const uint8_t token[VELD_PING_TOKEN_SIZE],
+                    const struct veld_endpoint *from);
 
 /* ---- probe.c ---- */
 

@@ -11,7 +11,8 @@ bool veld_endpoint_usable(const struct veld_endpoint *ep)
     static const struct veld_ip loopback6 = {.family = 6, .b = {[15] = 1}};
     bool loopback =
         (ep->ip.family == 4 && ep->ip.b[0] == 127) || veld_ip_equal(&ep->ip, &loopback6);
-    return ep->port != 0 && (loopback || veld_ip_is_unicast(&ep->ip));
+    return veld_endpoint_is_circuit(ep) ||
+           (ep->port != 0 && (loopback || veld_ip_is_unicast(&ep->ip)));
 }
 
 void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
@@ -25,6 +26,8 @@ void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
         veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
     }
     veld_session_found(s, p);
+    if (news)
+        veld_seek_start(s, p); /* it may have moved away from where it was reached better */
 }
 
 void veld_path_answered(struct veld_step *s, struct veld_engine_peer *p,
@@ -63,22 +66,21 @@ size_t veld_path_targets(const struct veld_engine_peer *p,
     return n;
 }
 
-/* The token that belongs to this address: who has not received there does not know it. */
-static void token_for(const struct veld_engine_challenge *c, const struct veld_endpoint *to,
-                      uint8_t token[VELD_PING_TOKEN_SIZE])
+void veld_path_token(const uint8_t secret[32], const struct veld_endpoint *to,
+                     uint8_t token[VELD_PING_TOKEN_SIZE])
 {
     uint8_t at[1 + sizeof to->ip.b + 2 + 4];
     at[0] = to->ip.family;
     memcpy(at + 1, to->ip.b, sizeof to->ip.b);
     veld_store_be16(at + 17, to->port);
     veld_store_be32(at + 19, to->scope);
-    veld_mac16(token, c->secret, &(struct veld_bytes){at, sizeof at}, 1);
+    veld_mac16(token, secret, &(struct veld_bytes){at, sizeof at}, 1);
 }
 
 static void ask(struct veld_step *s, struct veld_engine_peer *p, const struct veld_endpoint *to)
 {
     struct veld_message ping = {.type = VELD_MSG_PING};
-    token_for(&p->link->challenge, to, ping.token);
+    veld_path_token(p->link->challenge.secret, to, ping.token);
     veld_step_message(s, p, to, &ping);
 }
 
@@ -125,6 +127,11 @@ void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
     bool known = veld_endpoint_equal(&p->endpoint, to) && !p->link->seeking;
     if (!veld_slot_used(&p->link->current) || !veld_endpoint_usable(to) || known)
         return;
+    if (veld_endpoint_is_circuit(to) && !veld_endpoint_is_circuit(&p->endpoint)) {
+        /* It has not found the direct path yet, or has lost it: does it still lead there? */
+        veld_seek_suspect(s, p);
+        return;
+    }
     if (c->sent_ns &&
         veld_ns_since(now_ns, c->sent_ns) < VELD_CHALLENGE_GAP_MS * VELD_NS_PER_MS)
         return;
@@ -139,7 +146,7 @@ static bool answers_challenge(const struct veld_step *s, const struct veld_engin
                               const struct veld_endpoint *from)
 {
     uint8_t expected[VELD_PING_TOKEN_SIZE];
-    token_for(c, from, expected);
+    veld_path_token(c->secret, from, expected);
     return c->to.ip.family != 0 && (c->to_all || veld_endpoint_equal(&c->to, from)) &&
            !is_old(s, c) && veld_equal(expected, token, VELD_PING_TOKEN_SIZE);
 }
@@ -152,6 +159,8 @@ void veld_path_pong(struct veld_step *s, struct veld_engine_peer *p,
         veld_path_proved(s, p, from);
         return;
     }
+    if (veld_seek_pong(s, p, token, from))
+        return;
     for (size_t i = 0; i < VELD_PINGS_MAX; i++) {
         struct veld_engine_ping *ping = &p->link->pings[i];
         uint64_t rtt_ns = veld_ns_since(s->now.mono_ns, ping->sent_ns);

@@ -74,6 +74,7 @@ int veld_peer_wake(struct veld_engine_peer *p)
         return VELD_E_NOMEM;
     veld_cookie_jar_init(&p->link->jar, p->pub);
     p->link->handshake_at_ns = p->link->confirm_at_ns = VELD_NEVER;
+    p->link->seek.at_ns = VELD_NEVER;
     return 0;
 }
 

@@ -58,6 +58,16 @@ struct veld_engine_challenge {
     uint64_t made_ns, sent_ns;
 };
 
+/* A search for a better path, or whether the one in use is alive (seek.c). */
+struct veld_engine_seek {
+    uint8_t secret[32]; /* what tokens are made of */
+    uint64_t began_ns;  /* the last one; 0: there was none */
+    uint64_t at_ns;     /* the next round, or the next search; VELD_NEVER: none */
+    uint8_t round;      /* made of it */
+    bool suspect;       /* the endpoint is to answer too */
+    bool answered;      /* and has, or there is another by now */
+};
+
 /* A ping somebody asked for. */
 struct veld_engine_ping {
     uint8_t token[VELD_PING_TOKEN_SIZE];
@@ -90,6 +100,7 @@ struct veld_engine_link {
 
     /* Paths */
     struct veld_engine_challenge challenge;
+    struct veld_engine_seek seek;
     struct veld_engine_ping pings[VELD_PINGS_MAX];
     uint64_t ping_wanted_until_ns; /* a ping waits for a session */
 

@@ -75,9 +75,12 @@ static void on_established(struct veld_step *s, struct veld_engine_peer *p)
 static void use(struct veld_step *s, struct veld_engine_peer *p,
                 const struct veld_engine_session *session)
 {
+    bool anew = !veld_slot_used(&p->link->current) || p->link->waiting;
     p->link->current = *session;
     p->link->seeking = p->link->waiting = false;
     veld_step_act(s, VELD_ACT_USE, p->id)->index = session->local_index;
+    if (anew) /* whichever address answered first is in use */
+        veld_seek_start(s, p);
 }
 
 /* Ask for a sign of life on the session we initiated; it confirms the session to the peer. */

@@ -1,0 +1,166 @@
+/*
+ * Is there a better path than the one in use, and is that one alive? A search asks by pings, in
+ * rounds; each address has a token of its own, so that a pong proves that its sender
+ * receives there.
+ *
+ * Asked are those of a better class (preference.h); and when the endpoint is suspected, since
+ * data left and nothing came back for a second, first it alone, and when it does not answer all
+ * that are known. A better one that answers is the endpoint from then on, any that answers when
+ * the endpoint did not. Both ends search when they hear of candidates: that opens the NATs
+ * between them from both sides.
+ *
+ * Bounds: a search is VELD_SEEK_ROUNDS rounds in under 4 s, and the next begins
+ * VELD_SEEK_GAP_NS after the last began; all searches together send VELD_SEEK_PINGS_PER_S.
+ */
+#include "control/engine/engine_impl.h"
+#include "control/engine/preference.h"
+#include "crypto/primitives.h"
+
+/* Before each round. */
+static const uint16_t wait_ms[VELD_SEEK_ROUNDS] = {0, 250, 500, 1000, 2000};
+/* Unanswered for so many rounds the endpoint is taken for dead. */
+#define MUTE_AFTER 2
+
+static bool is_mute(const struct veld_engine_seek *k)
+{
+    return k->suspect && !k->answered && k->round >= MUTE_AFTER;
+}
+
+/* May one more ping leave, of all searches? */
+static bool may_ping(struct veld_step *s)
+{
+    struct veld_engine *e = s->e;
+    if (!e->seek_window_ns ||
+        veld_ns_since(s->now.mono_ns, e->seek_window_ns) >= VELD_NS_PER_S) {
+        e->seek_window_ns = s->now.mono_ns;
+        e->seek_pings = 0;
+    }
+    return e->seek_pings++ < VELD_SEEK_PINGS_PER_S;
+}
+
+static void ask(struct veld_step *s, struct veld_engine_peer *p, const struct veld_endpoint *to)
+{
+    struct veld_message ping = {.type = VELD_MSG_PING};
+    if (!may_ping(s))
+        return;
+    veld_path_token(p->link->seek.secret, to, ping.token);
+    veld_step_message(s, p, to, &ping);
+}
+
+static bool has_better(const struct veld_engine_peer *p)
+{
+    struct veld_endpoint to[VELD_TARGETS_MAX];
+    size_t n = veld_path_targets(p, to);
+    for (size_t i = 0; i < n; i++) {
+        if (veld_path_is_better(&to[i], &p->endpoint))
+            return true;
+    }
+    return false;
+}
+
+static void ask_others(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_endpoint to[VELD_TARGETS_MAX];
+    size_t n = veld_path_targets(p, to);
+    for (size_t i = 0; i < n; i++) {
+        bool here = veld_endpoint_equal(&to[i], &p->endpoint);
+        if (!here && (is_mute(&p->link->seek) || veld_path_is_better(&to[i], &p->endpoint)))
+            ask(s, p, &to[i]);
+    }
+}
+
+static void next_round(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    bool is_done = !has_better(p) && (!k->suspect || k->answered);
+    if (is_done) {
+        k->at_ns = VELD_NEVER;
+        return;
+    }
+    if (is_mute(k) && k->round == MUTE_AFTER)
+        veld_step_act(s, VELD_ACT_WANTED, p->id); /* it may have new addresses by now */
+    ask_others(s, p);
+    if (k->suspect && !k->answered)
+        ask(s, p, &p->endpoint);
+    k->round++;
+    k->at_ns = k->round < VELD_SEEK_ROUNDS ? s->now.mono_ns + wait_ms[k->round] * VELD_NS_PER_MS
+                                           : VELD_NEVER;
+}
+
+static void begin(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    veld_step_random(s, k->secret, sizeof k->secret);
+    k->began_ns = s->now.mono_ns;
+    k->round = 0;
+    k->answered = false;
+    next_round(s, p);
+}
+
+/* A search that may not begin yet waits for its time. */
+static void want(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    if (k->at_ns != VELD_NEVER) /* under way, or about to begin */
+        return;
+    k->round = VELD_SEEK_ROUNDS;
+    k->at_ns = k->began_ns ? k->began_ns + VELD_SEEK_GAP_NS : s->now.mono_ns;
+    veld_seek_due(s, p);
+}
+
+static bool has_session(const struct veld_engine_peer *p)
+{
+    return veld_slot_used(&p->link->current) && !p->link->waiting && !p->link->seeking;
+}
+
+void veld_seek_start(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (has_better(p))
+        want(s, p);
+}
+
+void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    if (!has_session(p) || (k->suspect && k->at_ns != VELD_NEVER))
+        return;
+    k->suspect = true; /* at once: a dead path is worse than a ping too many */
+    begin(s, p);
+}
+
+void veld_seek_due(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    if (k->at_ns > s->now.mono_ns)
+        return;
+    if (!has_session(p)) {
+        k->at_ns = VELD_NEVER;
+    } else if (k->round == VELD_SEEK_ROUNDS) { /* wanted, and its time has come */
+        k->suspect = false;
+        begin(s, p);
+    } else {
+        next_round(s, p);
+    }
+}
+
+bool veld_seek_pong(struct veld_step *s, struct veld_engine_peer *p,
+                    const uint8_t token[VELD_PING_TOKEN_SIZE], const struct veld_endpoint *from)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    uint8_t expected[VELD_PING_TOKEN_SIZE];
+    if (!k->began_ns || !from->ip.family ||
+        veld_ns_since(s->now.mono_ns, k->began_ns) >= VELD_SEEK_GAP_NS)
+        return false;
+    veld_path_token(k->secret, from, expected);
+    if (!veld_equal(expected, token, sizeof expected))
+        return false;
+    bool here = veld_endpoint_equal(from, &p->endpoint);
+    bool moves = !here && (is_mute(k) || veld_path_is_better(from, &p->endpoint));
+    if (here || moves) {
+        k->answered = true;
+        k->suspect = false;
+    }
+    if (moves)
+        veld_path_proved(s, p, from);
+    return true;
+}
