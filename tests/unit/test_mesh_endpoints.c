@@ -120,3 +120,62 @@ Test(mesh_endpoints, what_a_peer_says_is_used_where_it_can_be)
     n = veld_endpoints_usable(&from, &route, 1, in, VELD_ARRAY_LEN(says), out);
     cr_assert_str_eq(text_of(out, n), "198.51.100.7:51820 192.168.1.5:4000");
 }
+
+static const char *usable(const struct veld_endpoints_from *self, const char *const *says)
+{
+    struct veld_endpoint in[MAX], out[VELD_MEMBER_ENDPOINTS_MAX];
+    size_t n = 0;
+    for (; says[n]; n++)
+        cr_assert_eq(veld_endpoint_parse(says[n], &in[n]), 0, "%s", says[n]);
+    return text_of(out, veld_endpoints_usable(self, NULL, 0, in, n, out));
+}
+
+/* One datagram there would come to every host of the network. */
+Test(mesh_endpoints, no_peer_is_at_all_of_an_own_network)
+{
+    static const char *const list[] = {"192.168.1.5/24",  "172.16.9.9/30", "198.51.100.6/31",
+                                       "198.51.100.9/32", "10.9.0.5/8",    NULL};
+    static const char *const broadcast[] = {"192.168.1.255:51820", "192.168.1.0:51820",
+                                            "172.16.9.11:51820",   "172.16.9.8:51820",
+                                            "10.255.255.255:1",    NULL};
+    static const char *const others[] = {
+        "192.168.1.254:1", "192.168.2.255:1", "192.168.2.0:1", "198.51.100.7:1",
+        "172.16.9.10:1",   "10.9.0.255:1",    "10.9.0.0:1",    NULL};
+    struct veld_endpoints_from self = from_of(NULL, list);
+    cr_assert_str_eq(usable(&self, broadcast), "");
+    cr_assert_str_eq(usable(&self, others),
+                     "192.168.1.254:1 192.168.2.255:1 192.168.2.0:1 198.51.100.7:1 "
+                     "172.16.9.10:1 10.9.0.255:1 10.9.0.0:1");
+}
+
+/* Routes come as the kernel has them: in any order, one within another. */
+Test(mesh_endpoints, no_peer_is_behind_a_route_into_the_tunnel)
+{
+    static const char *const list[] = {"192.168.1.5/24", NULL};
+    static const char *const says[] = {"203.0.113.9:1",   "172.20.0.9:1", "198.51.100.7:1",
+                                       "[2001:db8::9]:1", "10.100.0.9:1", NULL};
+    struct veld_prefix routes[4];
+    struct veld_endpoints_from self = from_of(NULL, list);
+    cr_assert_eq(veld_prefix_parse("203.0.113.0/24", &routes[0]), 0);
+    cr_assert_eq(veld_prefix_parse("172.20.0.1/32", &routes[1]), 0);
+    cr_assert_eq(veld_prefix_parse("172.20.0.0/16", &routes[2]), 0);
+    cr_assert_eq(veld_prefix_parse("2001:db8::/64", &routes[3]), 0);
+    cr_assert_str_eq(usable(&self, says),
+                     "203.0.113.9:1 172.20.0.9:1 198.51.100.7:1 [2001:db8::9]:1");
+    self.routes = routes;
+    self.n_routes = 4;
+    cr_assert_str_eq(usable(&self, says), "198.51.100.7:1");
+}
+
+/* Circuits are numbers between two machines: one that a peer names would be another's. */
+Test(mesh_endpoints, no_peer_names_a_circuit_or_a_port_that_is_none)
+{
+    static const char *const list[] = {"192.168.1.5/24", NULL};
+    struct veld_endpoints_from self = from_of(NULL, list);
+    struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX],
+        in[] = {{.ip.family = VELD_FAMILY_CIRCUIT, .port = 1, .scope = 77},
+                {.ip = {.family = 4, .b = {198, 51, 100, 7}}}};
+    cr_assert_eq(veld_endpoints_usable(&self, NULL, 0, in, 2, out), 0);
+    in[1].port = 1;
+    cr_assert_eq(veld_endpoints_usable(&self, NULL, 0, in, 2, out), 1);
+}

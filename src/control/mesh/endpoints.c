@@ -23,6 +23,29 @@ static bool is_link_local(const struct veld_ip *ip)
     return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
 }
 
+/*
+ * All of an own network (RFC 919), whose every host would be sent what is meant for a peer.
+ * A network of two (RFC 3021) or of one address has no such addresses.
+ */
+static bool is_broadcast(const struct veld_prefix *of, const struct veld_ip *ip)
+{
+    if (of->len > 30 || of->ip.family != 4 || !veld_prefix_contains(of, ip))
+        return false;
+    uint32_t host = (uint32_t)ip->b[0] << 24 | (uint32_t)ip->b[1] << 16 |
+                    (uint32_t)ip->b[2] << 8 | ip->b[3];
+    uint32_t bits = UINT32_MAX >> of->len;
+    return (host & bits) == 0 || (host & bits) == bits;
+}
+
+static bool is_broadcast_here(const struct veld_endpoints_from *self, const struct veld_ip *ip)
+{
+    for (size_t i = 0; i < self->n_addrs; i++) {
+        if (is_broadcast(&self->addrs[i], ip))
+            return true;
+    }
+    return false;
+}
+
 static bool has(const struct veld_endpoint *list, size_t n, const struct veld_endpoint *e)
 {
     for (size_t i = 0; i < n; i++) {
@@ -87,19 +110,28 @@ static bool is_own(const struct veld_endpoints_from *self, const struct veld_end
     return false;
 }
 
+static bool is_in_tunnel(const struct veld_endpoints_from *self, const struct veld_ip *ip)
+{
+    return is_inside(self->networks, self->n_networks, ip) ||
+           is_inside(self->routes, self->n_routes, ip);
+}
+
+static bool is_usable(const struct veld_endpoints_from *self, const struct veld_endpoint *e)
+{
+    return e->port && (!self->family || self->family == e->ip.family) &&
+           veld_ip_is_unicast(&e->ip) && !is_link_local(&e->ip) &&
+           !is_in_tunnel(self, &e->ip) && !is_broadcast_here(self, &e->ip) && !is_own(self, e);
+}
+
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
-                             const struct veld_prefix *routes, size_t n_routes,
+                             const struct veld_prefix *cover, size_t n_cover,
                              const struct veld_endpoint *says, size_t n,
                              struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX])
 {
     size_t kept = 0;
     for (size_t i = 0; i < n && kept < VELD_MEMBER_ENDPOINTS_MAX; i++) {
-        const struct veld_ip *ip = &says[i].ip;
-        if ((self->family && self->family != ip->family) || !veld_ip_is_unicast(ip) ||
-            is_link_local(ip) || is_inside(self->networks, self->n_networks, ip) ||
-            veld_cover_has(routes, n_routes, ip) || is_own(self, &says[i]))
-            continue;
-        out[kept++] = says[i];
+        if (is_usable(self, &says[i]) && !veld_cover_has(cover, n_cover, &says[i].ip))
+            out[kept++] = says[i];
     }
     return kept;
 }

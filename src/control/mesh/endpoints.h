@@ -24,6 +24,8 @@ struct veld_endpoints_from {
     struct veld_ip seen;
     const struct veld_prefix *networks; /* of the mesh */
     size_t n_networks;
+    const struct veld_prefix *routes; /* into the tunnel, in any order; for _usable alone */
+    size_t n_routes;
     uint16_t port;
     uint8_t family; /* 4 or 6: the only one that the socket takes; 0: both */
 };
@@ -33,12 +35,12 @@ size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
                              struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX]);
 
 /*
- * Where `peer` may be reached from here, of what it says: not inside the network, not
- * inside a route that is in use (`routes`: a cover, cover.h), and nothing that is this
- * machine's own. Returns how many.
+ * Where a peer may be reached from here, of what it says: no circuit, not inside the network,
+ * not inside a route that is in use (`self->routes`, and `cover`: cover.h), nothing that is
+ * this machine's own, and no address that is all of one of its networks. Returns how many.
  */
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
-                             const struct veld_prefix *routes, size_t n_routes,
+                             const struct veld_prefix *cover, size_t n_cover,
                              const struct veld_endpoint *says, size_t n,
                              struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX]);
 

@@ -46,6 +46,8 @@ static struct veld_endpoints_from of_this_machine(const struct veld_control *c)
     struct veld_endpoints_from from = {
         .networks = c->config->addrs,
         .n_networks = c->config->n_addrs,
+        .routes = c->publish.kernel, /* as the kernel has been asked to route */
+        .n_routes = c->publish.n_kernel,
         .family = c->config->listen.ip.family == 4 ? 4 : 0,
     };
     veld_dataplane_get_info(c->dataplane, &info);
@@ -54,33 +56,10 @@ static struct veld_endpoints_from of_this_machine(const struct veld_control *c)
     return from;
 }
 
-/* Through the tunnel itself, as the kernel has been asked to route it. */
-static bool is_routed_inside(const struct veld_control *c, const struct veld_ip *ip)
-{
-    for (size_t i = 0; i < c->publish.n_kernel; i++) {
-        if (veld_prefix_contains(&c->publish.kernel[i], ip))
-            return true;
-    }
-    return false;
-}
-
-static size_t choose_usable(const struct veld_control *c, const struct veld_message *m,
-                            struct veld_endpoint out[VELD_MESSAGE_ENDPOINTS_MAX])
-{
-    struct veld_endpoints_from self = of_this_machine(c);
-    size_t kept = 0,
-           n = veld_endpoints_usable(&self, NULL, 0, m->endpoints, m->n_endpoints, out);
-    for (size_t i = 0; i < n; i++) {
-        if (veld_endpoint_usable(&out[i]) && !is_routed_inside(c, &out[i].ip))
-            out[kept++] = out[i];
-    }
-    return kept;
-}
-
 void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                               const struct veld_message *m)
 {
-    struct veld_endpoint usable[VELD_MESSAGE_ENDPOINTS_MAX];
+    struct veld_endpoint usable[VELD_MEMBER_ENDPOINTS_MAX];
     char name[64];
     int rc = veld_candidates_accept(c->candidates, peer, m, veld_clock_mono_ns());
     if (rc < 0) {
@@ -88,7 +67,8 @@ void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                    veld_strerror(rc));
         return;
     }
-    size_t n = choose_usable(c, m, usable);
+    struct veld_endpoints_from self = of_this_machine(c);
+    size_t n = veld_endpoints_usable(&self, NULL, 0, m->endpoints, m->n_endpoints, usable);
     rc = veld_control_peer_known(c, peer, VELD_KNOWN_SESSION, usable, n);
     if (rc < 0)
         veld_warn("candidates of %s: %s", veld_control_peer_name(c, peer, name),
