@@ -372,7 +372,7 @@ def test_more_signals_than_anybody_means(world):
         return (now["signal_limit"] - before["signal_limit"], now["malformed"] - before["malformed"])
     eventually(lambda: counted()[1] == 1, "the last of it was looked at")
     looked_into = 1000 - counted()[0]
-    assert 200 <= looked_into <= 200 + 50 * (time.monotonic() - began + 1)
+    assert 16 <= looked_into <= 16 + 4 * (time.monotonic() - began + 1)
 
 
 # ---- What is withheld ----

@@ -84,14 +84,39 @@ Test(mesh_signals, all_calls_together_are_bounded)
     cr_assert_eq(n, VELD_SIGNALS_BURST);
 }
 
+static int look(unsigned from)
+{
+    return veld_signals_look(signals, key(from), &now);
+}
+
 Test(mesh_signals, what_comes_is_looked_into_within_bounds)
 {
     unsigned n = 0;
     uint64_t sequence;
-    while (veld_signals_look(signals, &now) == 0)
+    while (look(n) == 0)
         n++;
     cr_assert_eq(n, VELD_SIGNALS_BURST);
     cr_assert_eq(call(1, &sequence), 0, "which keeps nobody from calling");
+}
+
+/* Also one that sends without end, and is forgotten and remembered meanwhile. */
+Test(mesh_signals, one_sender_keeps_no_other_from_being_heard)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < 10000; i++)
+        n += look(1) == 0;
+    cr_assert_eq(n, VELD_SIGNALS_OF_ONE_BURST);
+    for (unsigned i = 2; i < 12; i++)
+        cr_assert_eq(look(i), 0, "sender %u", i);
+    for (unsigned second = 0; second < 100; second++) {
+        pass(S);
+        veld_signals_prune(signals, &now);
+        n = 0;
+        for (unsigned i = 0; i < 1000; i++)
+            n += look(1) == 0;
+        cr_assert_eq(n, VELD_SIGNALS_OF_ONE_PER_S, "second %u: %u", second, n);
+        cr_assert_eq(look(2), 0);
+    }
 }
 
 static int accept_at(unsigned from, uint64_t sequence)

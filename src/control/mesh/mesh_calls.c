@@ -39,7 +39,7 @@ void veld_mesh_on_wanted(void *ctx, uint32_t id)
 static int open_call(struct veld_mesh *m, const struct veld_event_signal *s,
                      const struct veld_now *now, struct veld_call *call, enum veld_refusal *why)
 {
-    int rc = veld_signals_look(m->signals, now);
+    int rc = veld_signals_look(m->signals, s->from, now);
     *why = VELD_REFUSAL_SIGNAL_LIMIT;
     if (rc < 0)
         return rc;

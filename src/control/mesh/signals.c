@@ -5,16 +5,27 @@
 
 #include <string.h>
 
+/* Tokens that come back with time, kept as the time that they took. */
+struct allowance {
+    uint64_t tokens_ns;
+    uint64_t at_ns; /* 0: never used, and full */
+};
+
+struct rate {
+    uint64_t signal_ns, burst_ns;
+};
+#define RATE(per_s, burst)                                                                     \
+    {                                                                                          \
+        VELD_NS_PER_S / (per_s), (burst) * (VELD_NS_PER_S / (per_s))                           \
+    }
+static const struct rate of_all = RATE(VELD_SIGNALS_PER_S, VELD_SIGNALS_BURST),
+                         of_one = RATE(VELD_SIGNALS_OF_ONE_PER_S, VELD_SIGNALS_OF_ONE_BURST);
+
 struct about {
     uint8_t pub[32];
     uint64_t called_ns;     /* monotonic; 0: never */
     uint64_t last_sequence; /* of those that came */
-};
-
-/* Tokens that come back with time. */
-struct allowance {
-    uint64_t tokens_ns; /* VELD_NS_PER_S / VELD_SIGNALS_PER_S of them are one signal */
-    uint64_t at_ns;
+    struct allowance in;
 };
 
 struct veld_signals {
@@ -23,18 +34,16 @@ struct veld_signals {
     uint64_t sequence; /* of the last call made */
 };
 
-#define SIGNAL_NS (VELD_NS_PER_S / VELD_SIGNALS_PER_S)
-#define BURST_NS  (VELD_SIGNALS_BURST * SIGNAL_NS)
 #define WINDOW_NS (VELD_SIGNAL_WINDOW_S * VELD_NS_PER_S)
 
-static int take(struct allowance *a, uint64_t now_ns)
+static int take(struct allowance *a, const struct rate *r, uint64_t now_ns)
 {
     uint64_t gained = now_ns - a->at_ns;
-    a->tokens_ns = a->at_ns == 0 ? BURST_NS : VELD_MIN(a->tokens_ns + gained, BURST_NS);
+    a->tokens_ns = a->at_ns == 0 ? r->burst_ns : VELD_MIN(a->tokens_ns + gained, r->burst_ns);
     a->at_ns = now_ns;
-    if (a->tokens_ns < SIGNAL_NS)
+    if (a->tokens_ns < r->signal_ns)
         return VELD_E_LIMIT;
-    a->tokens_ns -= SIGNAL_NS;
+    a->tokens_ns -= r->signal_ns;
     return 0;
 }
 
@@ -55,7 +64,7 @@ int veld_signals_call(struct veld_signals *s, const uint8_t to[32], const struct
     struct about *a = about(s, to);
     if (a->called_ns && now->mono_ns - a->called_ns < VELD_SIGNAL_GAP_S * VELD_NS_PER_S)
         return VELD_E_LIMIT;
-    int rc = take(&s->out, now->mono_ns);
+    int rc = take(&s->out, &of_all, now->mono_ns);
     if (rc < 0)
         return rc;
     a->called_ns = now->mono_ns;
@@ -64,9 +73,12 @@ int veld_signals_call(struct veld_signals *s, const uint8_t to[32], const struct
     return 0;
 }
 
-int veld_signals_look(struct veld_signals *s, const struct veld_now *now)
+/* The sender's first: what is beyond it takes nothing of the others'. */
+int veld_signals_look(struct veld_signals *s, const uint8_t from[32],
+                      const struct veld_now *now)
 {
-    return take(&s->in, now->mono_ns);
+    int rc = take(&about(s, from)->in, &of_one, now->mono_ns);
+    return rc < 0 ? rc : take(&s->in, &of_all, now->mono_ns);
 }
 
 int veld_signals_accept(struct veld_signals *s, const uint8_t from[32], uint64_t sequence,
@@ -88,6 +100,7 @@ static gboolean is_past(gpointer key, gpointer value, gpointer data)
     const struct about *a = value;
     const struct veld_now *now = data;
     return now->mono_ns - a->called_ns >= VELD_SIGNAL_GAP_S * VELD_NS_PER_S &&
+           now->mono_ns - a->in.at_ns >= of_one.burst_ns &&
            a->last_sequence + WINDOW_NS < now->wall_ns;
 }
 
