@@ -1,6 +1,7 @@
 #include "coord/store.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,6 +116,24 @@ static int dbi_open(struct store_lmdb *l)
     return rc;
 }
 
+/* The server's key is in it: a copy that was put back with a mode for everybody is mended. */
+static void make_private(const char *path, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !(st.st_mode & (S_IRWXG | S_IRWXO)))
+        return;
+    unsigned mode = st.st_mode & 07777;
+    if (fchmod(fd, 0600) == 0)
+        veld_warn("the database %s, which holds the server's key, had mode %04o; it has 0600 "
+                  "now. If others use this machine, they may have read the key",
+                  path, mode);
+    else
+        veld_warn(
+            "the database %s, which holds the server's key, has mode %04o, so that others "
+            "may use it; mend it with: chmod 600 %s",
+            path, mode, path);
+}
+
 static int serve(struct store_lmdb *l, struct veld_diag *diag)
 {
     MDB_envinfo info;
@@ -132,8 +151,10 @@ static int serve(struct store_lmdb *l, struct veld_diag *diag)
                          "with --db",
                          l->path);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        make_private(l->path, fd);
         rc = dbi_open(l);
+    }
     if (rc == 0)
         rc = mdb_env_info(l->env, &info);
     if (rc) {

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PEM_MAX     65536 /* bytes of a file, or of what the store has */
 #define DAY_S       86400
@@ -209,6 +210,18 @@ int veld_tls_make(struct veld_tls *out, uint64_t now_s, struct veld_diag *diag)
 
 /* ---- Files ---- */
 
+/* A key that others may read is theirs, too: whoever has it is the server to all who pinned it. */
+static int check_mode(const char *path, struct veld_diag *diag)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
+        return veld_fail(diag, VELD_E_PERM,
+                         "%s: mode %04o lets others than its owner use the server's key; mend "
+                         "it with: chmod 600 %s",
+                         path, (unsigned)(st.st_mode & 07777), path);
+    return 0; /* of one that is not there, reading tells */
+}
+
 static int read_file(const char *path, char **out, struct veld_diag *diag)
 {
     size_t len;
@@ -231,6 +244,8 @@ int veld_tls_read(struct veld_tls *out, const char *cert_path, const char *key_p
 {
     *out = (struct veld_tls){0};
     int rc = read_file(cert_path, &out->cert_pem, diag);
+    if (rc == 0)
+        rc = check_mode(key_path, diag);
     if (rc == 0)
         rc = read_file(key_path, &out->key_pem, diag);
     if (rc == 0)

@@ -30,7 +30,8 @@ void veld_tls_clear(struct veld_tls *t); /* zeroed is allowed */
 /* ECDSA on P-256, self-signed, no CA. VELD_E_IO. */
 VELD_MUST_USE int veld_tls_make(struct veld_tls *out, uint64_t now_s, struct veld_diag *diag);
 /*
- * PEM files. VELD_E_NOENT, VELD_E_PERM, VELD_E_FORMAT (which file, and why),
+ * PEM files. VELD_E_NOENT, VELD_E_PERM (also when others than its owner may use the
+ * key's file, naming the chmod that mends it), VELD_E_FORMAT (which file, and why),
  * VELD_E_KEY when the key is another certificate's, VELD_E_RANGE when expired.
  */
 VELD_MUST_USE int veld_tls_read(struct veld_tls *out, const char *cert_path,

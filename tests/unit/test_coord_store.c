@@ -230,6 +230,22 @@ static int open_works(void)
     return veld_store_lmdb_open(&other, path, &diag) == 0 ? 0 : 1;
 }
 
+/* A backup that was put back by hand: the server's key is in it. */
+Test(coord_store, a_file_that_others_may_use_is_mended)
+{
+    static const mode_t loose[] = {0644, 0640, 0606, 0660};
+    struct stat st;
+    s->ops->close(s);
+    s = NULL;
+    for (size_t i = 0; i < sizeof loose / sizeof *loose; i++) {
+        cr_assert_eq(chmod(path, loose[i]), 0);
+        cr_assert_eq(in_child(open_works), 0);
+        cr_assert_eq(stat(path, &st), 0);
+        cr_assert_eq(st.st_mode & 0777, 0600, "%o", (unsigned)loose[i]);
+    }
+    cr_assert_eq(veld_store_lmdb_open(&s, path, &diag), 0, "%s", diag.text);
+}
+
 Test(coord_store, one_server_at_a_time)
 {
     cr_assert_eq(in_child(open_refused), 0);

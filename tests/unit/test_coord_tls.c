@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NOW_S 1800000000u
@@ -134,6 +135,28 @@ Test(coord_tls, files_are_read)
     veld_tls_clear(&t);
 }
 
+Test(coord_tls, a_key_that_others_may_use_is_refused)
+{
+    static const mode_t loose[] = {0640, 0604, 0620, 0602, 0677};
+    struct veld_tls t = make(), back;
+    struct veld_diag diag = {""};
+    char remedy[80];
+    snprintf(remedy, sizeof remedy, "chmod 600 %s", key_path);
+    put(cert_path, t.cert_pem);
+    put(key_path, t.key_pem);
+    cr_assert_eq(chmod(cert_path, 0644), 0, "which is no secret");
+    for (size_t i = 0; i < sizeof loose / sizeof *loose; i++) {
+        cr_assert_eq(chmod(key_path, loose[i]), 0);
+        cr_assert_eq(veld_tls_read(&back, cert_path, key_path, NOW_S, &diag), VELD_E_PERM);
+        cr_assert(strstr(diag.text, remedy), "%s", diag.text);
+        cr_assert_null(back.key_pem);
+    }
+    cr_assert_eq(chmod(key_path, 0400), 0);
+    cr_assert_eq(veld_tls_read(&back, cert_path, key_path, NOW_S, &diag), 0, "%s", diag.text);
+    veld_tls_clear(&back);
+    veld_tls_clear(&t);
+}
+
 Test(coord_tls, wrong_files_are_told_by_name)
 {
     struct veld_tls t = make(), other = make(), back;
@@ -170,6 +193,7 @@ Test(coord_tls, a_key_with_a_passphrase_is_refused_without_a_prompt)
     EVP_PKEY_free(key);
     BIO_free(in);
     BIO_free(out);
+    cr_assert_eq(chmod(key_path, 0600), 0);
     put(cert_path, t.cert_pem);
     cr_assert_eq(veld_tls_read(&back, cert_path, key_path, NOW_S, &diag), VELD_E_FORMAT);
     cr_assert(strstr(diag.text, "passphrase"), "%s", diag.text);
