@@ -317,14 +317,83 @@ Test(coord_join, bounded_by_address_and_network)
         if (address == 0)
             refused(ask_nth(1000), VELD_CODE_RESOURCE_EXHAUSTED, "veld approve");
     }
-    r.from.b[3] = 200;
     refused(ask_nth(1000), VELD_CODE_RESOURCE_EXHAUSTED, "veld approve");
     ok(ask_nth(7));
     r.from.b[3] = 0;
     ok(ask_nth(0));
-    r.from.b[3] = 200;
     coord_run(&r, 86500 * VELD_NS_PER_S, 100 * VELD_NS_PER_S);
     ok(ask_nth(1000));
+}
+
+static bool is_listed(unsigned n)
+{
+    char name[16];
+    snprintf(name, sizeof name, "m%u ", n);
+    const char *names = listed(), *at = strstr(names, name);
+    return at && (at == names || at[-1] == ' ');
+}
+
+/* Eight addresses fill the queue: each other one still gets a place, and keeps it. */
+Test(coord_join, a_few_addresses_keep_nobody_away)
+{
+    for (unsigned n = 0; n < 256; n++) {
+        r.from.b[3] = (uint8_t)(n / 32);
+        ok(ask_nth(n));
+        if (n == 0)
+            coord_pass(&r, VELD_NS_PER_S); /* it is the oldest of all */
+    }
+    for (unsigned n = 0; n < 50; n++) {
+        r.from.b[3] = (uint8_t)(100 + n);
+        ok(ask_nth(1000 + n));
+        cr_assert_not(is_listed(0), "the oldest of those who have the most");
+    }
+    for (unsigned n = 0; n < 256; n++) { /* they go on, each with the place it lost */
+        r.from.b[3] = (uint8_t)(n / 32);
+        ask_nth(n);
+    }
+    for (unsigned n = 0; n < 50; n++)
+        cr_assert(is_listed(1000 + n), "%u", n);
+    struct veld_service_stats stats;
+    veld_service_get_stats(r.service, &stats);
+    cr_assert_eq(stats.joins_waiting, 256);
+    coord_reopen(&r);
+    for (unsigned n = 0; n < 50; n++)
+        cr_assert(is_listed(1000 + n), "%u", n);
+}
+
+/* What was approved and not yet fetched is nobody's to push out. */
+Test(coord_join, an_approval_keeps_its_place)
+{
+    struct test_member m = test_trust_join(&r.trust, 0, "m0", TEST_BY_OWNER);
+    for (unsigned n = 0; n < 256; n++) {
+        r.from.b[3] = (uint8_t)(n / 32);
+        ok(ask_nth(n));
+        if (n == 0) {
+            ok(answer(m.id->pub, &m.chain));
+            coord_pass(&r, VELD_NS_PER_S); /* it is the oldest of all */
+        }
+    }
+    for (unsigned n = 0; n < 100; n++) {
+        r.from.b[3] = (uint8_t)(100 + n);
+        ok(ask_nth(1000 + n));
+    }
+    ok(ask_nth(0));
+    cr_assert_eq(state(NULL), APPROVED);
+    test_member_free(&m);
+}
+
+/* Where each address has but one, the newcomer waits: else they would push out one another. */
+Test(coord_join, many_addresses_fill_it)
+{
+    for (unsigned n = 0; n < 256; n++) {
+        r.from.b[2] = (uint8_t)(n / 200);
+        r.from.b[3] = (uint8_t)(n % 200);
+        ok(ask_nth(n));
+    }
+    r.from.b[3] = 250;
+    refused(ask_nth(1000), VELD_CODE_RESOURCE_EXHAUSTED, "veld approve");
+    r.from.b[3] = 0;
+    refused(ask_nth(1000), VELD_CODE_RESOURCE_EXHAUSTED, "veld approve");
 }
 
 /* The oldest first, and as many as there may be fit into one reply, however long they are. */

@@ -47,24 +47,75 @@ static void tell_member(struct veld_coord_call *c)
     veld_call_free(peer);
 }
 
-/* How many wait, in all and of this address. */
-static bool there_is_room(struct veld_coord_call *c, const uint8_t from[VELD_ADDRESS_KEY])
+/*
+ * Those on file, counted by the address that filed them. What was approved is counted
+ * in all alone: it waits for its device, and nobody's flood pushes it out.
+ */
+struct tally {
+    size_t in_all, n;
+    struct {
+        const struct veld_join *oldest;
+        size_t joins;
+    } of[VELD_JOINS_MAX]; /* `n` of them, each of another address */
+};
+
+static void count(struct tally *t, const struct veld_join *j)
+{
+    size_t i = 0;
+    t->in_all++;
+    if (j->state == VELD_JOIN_IS_APPROVED)
+        return;
+    while (i < t->n && memcmp(t->of[i].oldest->from, j->from, sizeof j->from) != 0)
+        i++;
+    if (i == VELD_JOINS_MAX)
+        return;
+    if (i == t->n)
+        t->of[t->n++].oldest = j;
+    t->of[i].joins++;
+    if (j->filed_s < t->of[i].oldest->filed_s)
+        t->of[i].oldest = j;
+}
+
+static void count_all(const struct veld_coord_call *c, struct tally *t)
 {
     GHashTableIter i;
     gpointer value;
-    size_t in_all = 0, of_address = 0;
     if (!c->net->joins)
-        return true;
+        return;
     g_hash_table_iter_init(&i, c->net->joins);
-    while (g_hash_table_iter_next(&i, NULL, &value)) {
-        const struct veld_join *j = value;
-        if (is_old(j, veld_call_now_s(c)))
-            continue;
-        in_all++;
-        of_address += memcmp(j->from, from, sizeof j->from) == 0;
+    while (g_hash_table_iter_next(&i, NULL, &value))
+        if (!is_old(value, veld_call_now_s(c)))
+            count(t, value);
+}
+
+/*
+ * Room for one more of this address. Where there is none, `out` is what has to go: the
+ * oldest of the address that has the most, so that a few addresses cannot keep all
+ * others away; unless the newcomer's address would then have as many itself.
+ */
+static bool there_is_room(struct veld_coord_call *c, const uint8_t from[VELD_ADDRESS_KEY],
+                          const struct veld_join **out)
+{
+    struct tally t = {0};
+    size_t mine = 0, most = 0;
+    *out = NULL;
+    count_all(c, &t);
+    for (size_t i = 0; i < t.n; i++) {
+        if (memcmp(t.of[i].oldest->from, from, VELD_ADDRESS_KEY) == 0)
+            mine = t.of[i].joins;
+        if (t.of[i].joins > t.of[most].joins ||
+            (t.of[i].joins == t.of[most].joins &&
+             t.of[i].oldest->filed_s < t.of[most].oldest->filed_s))
+            most = i;
     }
-    if (in_all < VELD_JOINS_MAX && of_address < VELD_JOINS_PER_ADDRESS_MAX)
-        return true;
+    if (mine < VELD_JOINS_PER_ADDRESS_MAX) {
+        if (t.in_all < VELD_JOINS_MAX)
+            return true;
+        if (t.n > 0 && t.of[most].joins > mine + 1) {
+            *out = t.of[most].oldest;
+            return true;
+        }
+    }
     veld_call_fail(c, VELD_CODE_RESOURCE_EXHAUSTED,
                    "too many requests to join the network %s wait; somebody has to answer them "
                    "(veld approve), or a day to pass",
@@ -92,13 +143,13 @@ static void file(struct veld_coord_call *c, const struct veld_join_request *r,
 {
     struct veld_join like = {.state = VELD_JOIN_IS_WAITING, .filed_s = veld_call_now_s(c)};
     struct veld_membership wish = {0};
-    const struct veld_join *j = veld_join_of(c->net, c->caller);
+    const struct veld_join *j = veld_join_of(c->net, c->caller), *out = NULL;
     veld_address_key(&c->request->from, like.from);
     memcpy(like.p, c->caller, sizeof like.p);
     memcpy(wish.network_id, c->net->id, sizeof wish.network_id);
     memcpy(wish.member, c->caller, sizeof wish.member);
     strcpy(wish.name, r->name);
-    if ((!j || is_old(j, like.filed_s)) && !there_is_room(c, like.from))
+    if ((!j || is_old(j, like.filed_s)) && !there_is_room(c, like.from, &out))
         return;
     if (!veld_call_name_is_free(c, r->name, c->caller) ||
         !veld_call_allow(c, VELD_COORD_REQUEST_JOIN, &wish))
@@ -110,6 +161,8 @@ static void file(struct veld_coord_call *c, const struct veld_join_request *r,
             "too many requests to join come from this address; try again in a while");
         return;
     }
+    if (out)
+        veld_join_remove(c->s->registry, c->net, out->p);
     veld_join_set(c->s->registry, c->net, &like, request, NULL);
     veld_call_audit(c, VELD_COORD_REQUEST_JOIN, &wish);
     tell_state(c, VELD_JOIN_IS_WAITING, NULL, 0);
