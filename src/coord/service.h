@@ -60,6 +60,8 @@ struct veld_service_limits {
     struct veld_rate calls_per_key;
     struct veld_rate networks_per_address; /* made */
     struct veld_rate joins_per_address;    /* requests filed */
+    /* New lists of a network published by its owner, and as many by others. */
+    struct veld_rate revocations_per_network;
     uint32_t networks;
     uint32_t members; /* of one network */
 };
@@ -69,6 +71,7 @@ struct veld_service_limits {
         .calls_per_key = {.burst = 500, .per_hour = 50 * 3600},                                \
         .networks_per_address = {.burst = 20, .per_hour = 60},                                 \
         .joins_per_address = {.burst = 60, .per_hour = 240},                                   \
+        .revocations_per_network = {.burst = 100, .per_hour = 2 * 3600},                       \
         .networks = 100000,                                                                    \
         .members = 65536})
 

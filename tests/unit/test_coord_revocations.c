@@ -245,6 +245,37 @@ Test(coord_revocations, told_to_watchers)
     test_member_free(&a);
 }
 
+/* A list costs a look at every member; others' lists do not use up the owner's. */
+Test(coord_revocations, so_often)
+{
+    struct veld_service_config cfg = {
+        .limits.revocations_per_network = {.burst = 3, .per_hour = 3600}};
+    struct test_member a = test_trust_join(&r.trust, 1, "server1", TEST_BY_OWNER);
+    struct veld_signer owner = test_owner(&r.trust);
+    uint8_t key[32] = {1}, wrong[3] = {8, 8, 8};
+    struct veld_blob none = {.p = wrong, .len = 0};
+    coord_close(&r);
+    coord_open(&r, &cfg);
+    ok(coord_create(&r));
+    ok(coord_register(&r, &a, 1));
+    for (key[1] = 0; key[1] < 10; key[1]++)
+        cr_assert_neq(coord_publish_revocations(&r, a.id->seed, &none), VELD_CODE_OK);
+    for (key[1] = 0; key[1] < 3; key[1]++)
+        ok(outlaw_by(&owner, a.id->seed, key, NULL));
+    refused(outlaw_by(&owner, a.id->seed, key, NULL), VELD_CODE_RESOURCE_EXHAUSTED,
+            "too often");
+    assert_known();
+    for (unsigned i = 0; i < 3; i++, key[1]++)
+        ok(outlaw(key, NULL));
+    refused(outlaw(key, NULL), VELD_CODE_RESOURCE_EXHAUSTED, "too often");
+    struct veld_blob same = veld_revocations_bytes(known);
+    ok(coord_publish_revocations(&r, r.trust.owner_seed, &same)); /* which is no news */
+    coord_pass(&r, VELD_NS_PER_S);
+    ok(outlaw(key, NULL));
+    assert_known();
+    test_member_free(&a);
+}
+
 /* More at once than removals are remembered: nobody misses one. */
 Test(coord_revocations, of_everybody)
 {

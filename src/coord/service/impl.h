@@ -28,6 +28,7 @@ struct veld_service {
     bool is_started; /* the host was told */
     struct veld_nonces *nonces;
     struct veld_rates *calls_by_address, *calls_by_key, *networks_by_address, *joins_by_address;
+    struct veld_rates *revocations_by_network;
     struct veld_now now; /* as told last */
     uint64_t chores_ns;  /* when they are next due */
     /* watch.c's. */

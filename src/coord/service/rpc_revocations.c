@@ -51,6 +51,24 @@ static void remove_revoked(struct veld_coord_call *c)
     g_ptr_array_free(gone, TRUE);
 }
 
+/*
+ * Each new list costs a look at every member. Of lists that prove alone, so that nobody
+ * who may not sign one uses up the network's; and the owner's apart, so that no admin
+ * keeps the owner from putting him out.
+ */
+static bool is_not_too_often(struct veld_coord_call *c)
+{
+    uint8_t key[33];
+    memcpy(key, c->net->id, 32);
+    key[32] = veld_call_is_owner(c);
+    if (veld_rates_take(c->s->revocations_by_network, key, sizeof key, c->now->mono_ns))
+        return true;
+    veld_call_fail(c, VELD_CODE_RESOURCE_EXHAUSTED,
+                   "the network %s revokes too often; try again in a second",
+                   c->net->descriptor.name);
+    return false;
+}
+
 static void publish(struct veld_coord_call *c, const pb_publish *request)
 {
     Veld__Coord__V1__PublishRevocationsReply reply =
@@ -68,7 +86,7 @@ static void publish(struct veld_coord_call *c, const pb_publish *request)
         fail_list(c, rc);
         return;
     }
-    if (!veld_call_allow(c, VELD_COORD_REVOKE, NULL)) {
+    if (!veld_call_allow(c, VELD_COORD_REVOKE, NULL) || !is_not_too_often(c)) {
         veld_revocations_free(list);
         return;
     }

@@ -48,6 +48,7 @@ int veld_service_open(struct veld_service **out, const struct veld_service_confi
     s->calls_by_key = veld_rates_new(l->calls_per_key, seed);
     s->networks_by_address = veld_rates_new(l->networks_per_address, seed);
     s->joins_by_address = veld_rates_new(l->joins_per_address, seed);
+    s->revocations_by_network = veld_rates_new(l->revocations_per_network, seed);
     s->events = veld_events_new();
     int rc = veld_registry_open(&s->registry, cfg->store, diag);
     if (rc == 0)
@@ -82,6 +83,7 @@ void veld_service_close(struct veld_service *s)
     veld_rates_free(s->calls_by_key);
     veld_rates_free(s->networks_by_address);
     veld_rates_free(s->joins_by_address);
+    veld_rates_free(s->revocations_by_network);
     veld_nonces_free(s->nonces);
     g_free(s);
 }
