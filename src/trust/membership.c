@@ -93,6 +93,12 @@ int veld_membership_sign(struct veld_blob *chain, const uint8_t seed[32],
     return rc;
 }
 
+/* Seconds, so that whoever knows of no last one is most likely right; two may be of one second. */
+uint64_t veld_serial_after(uint64_t last, uint64_t now_s)
+{
+    return now_s > last ? now_s : last + 1;
+}
+
 int veld_membership_issue(struct veld_blob *chain, const struct veld_signer *signer,
                           const struct veld_membership *m)
 {

@@ -30,6 +30,8 @@ struct veld_membership {
     uint8_t chain_digest[32]; /* of the chain's bytes: the same chain has the same */
 };
 
+/* A serial for one that is made now, greater than the member's last (0: none known). */
+uint64_t veld_serial_after(uint64_t last, uint64_t now_s);
 /*
  * An encoded Chain for `m` (of which all up to `serial` counts). It is read back
  * before it is given out: VELD_E_AUTH when the signer has not the right.

@@ -163,10 +163,11 @@ int veld_token_make(char text[VELD_TOKEN_TEXT_MAX], const struct veld_signer *si
 /* ---- use ---- */
 
 int veld_token_admit(struct veld_blob *chain, const char *text, const uint8_t member[32],
-                     const char *name, uint64_t now_s)
+                     const char *name, uint64_t now_s, uint64_t last_serial)
 {
     struct veld_token t;
-    struct veld_membership m = {.not_before_s = now_s, .serial = now_s};
+    struct veld_membership m = {.not_before_s = now_s,
+                                .serial = veld_serial_after(last_serial, now_s)};
     veld_blob_clear(chain);
     if (!veld_label_is_valid(name))
         return VELD_E_FORMAT;

@@ -41,10 +41,12 @@ VELD_MUST_USE int veld_token_make(char text[VELD_TOKEN_TEXT_MAX],
 VELD_MUST_USE int veld_token_read(const char *text, struct veld_token *out);
 /*
  * The membership it gives `member` under `name`: all routes and flags of the token,
- * from `now_s` on without end, with `now_s` as its serial; as an encoded Chain.
+ * from `now_s` on without end, with `now_s` as its serial, or more where the member had
+ * `last_serial` before (0: none known); as an encoded Chain.
  * VELD_E_RANGE when the token is over.
  */
 VELD_MUST_USE int veld_token_admit(struct veld_blob *chain, const char *text,
-                                   const uint8_t member[32], const char *name, uint64_t now_s);
+                                   const uint8_t member[32], const char *name, uint64_t now_s,
+                                   uint64_t last_serial);
 
 #endif

@@ -211,6 +211,18 @@ def test_expired(first, machine):
     assert "has expired" in second.fails("join", text, "--no-up")
 
 
+def test_anew_after_a_membership_that_ended(first, machine):
+    """Its serial is greater, also in the same second, or where it was given by a clock that was ahead."""
+    m = machine("m")
+    m.veld("join", token(first), "--name", "m", "--no-up", root=True)
+    last = m.membership().serial + 5000
+    net = Network(m.network, owner=first.owner())
+    chain = net.chain(m.key(), "m", serial=last, not_before=100, not_after=int(time.time()) - 5)
+    m.file("membership").write_bytes(chain.SerializeToString())
+    m.veld("join", token(first), "--name", "m", "--no-up", root=True)
+    assert m.membership().serial == last + 1 and m.membership().not_after == 0
+
+
 def test_routes_within_what_the_token_allows(first, machine):
     text = token(first, "--routes", "10.5.0.0/16", "--uses", "2")
     second, third = machine("second"), machine("third")

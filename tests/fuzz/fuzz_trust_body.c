@@ -154,7 +154,7 @@ static void token(const struct world *w, const uint8_t *p, size_t len)
         require_routes(out.routes, out.n_routes);
         require(!(out.flags & VELD_MEMBER_ADMIN));
         require(memcmp(out.network_id, w->t.network.id, 32) == 0);
-        int rc = veld_token_admit(&chain, text, w->other->pub, "server2", w->t.now_s);
+        int rc = veld_token_admit(&chain, text, w->other->pub, "server2", w->t.now_s, 0);
         require(rc == 0 || rc == VELD_E_RANGE);
         require((rc == 0) == (chain.p != NULL));
     }

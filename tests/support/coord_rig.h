@@ -285,7 +285,7 @@ static inline struct test_member coord_join_by_token(const struct coord_rig *r, 
     token.expires_s = expires_s;
     snprintf(name, sizeof name, "server%u", n);
     test_trust_must(veld_token_make(text, &owner, r->trust.network.id, &token), "token");
-    test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, r->trust.now_s - 600),
+    test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, r->trust.now_s - 600, 0),
                     name);
     test_member_read(&r->trust, &m);
     return m;

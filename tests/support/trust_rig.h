@@ -166,7 +166,7 @@ static inline struct test_member test_trust_join(const struct test_trust *t, uns
         char text[VELD_TOKEN_TEXT_MAX];
         struct veld_token token = test_token(t, by);
         test_trust_must(veld_token_make(text, &signer, t->network.id, &token), "token");
-        test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, t->now_s - 3600),
+        test_trust_must(veld_token_admit(&m.chain, text, m.id->pub, name, t->now_s - 3600, 0),
                         name);
     }
     test_member_read(t, &m);

@@ -104,7 +104,8 @@ static void fill(void)
     token.uses = 2;
     test_trust_must(veld_token_make(text, &owner, r.trust.network.id, &token), "token");
     test_trust_must(
-        veld_token_admit(&once.chain, text, once.id->pub, "once", r.trust.now_s - 60), "once");
+        veld_token_admit(&once.chain, text, once.id->pub, "once", r.trust.now_s - 60, 0),
+        "once");
     ok(coord_lease(&r, &once));
     test_member_free(&once);
 }

@@ -463,7 +463,7 @@ Test(trust_record, is_as_another_implementation_makes_it)
     cr_assert(r.relay && r.sequence == 9 && r.features == 1 && r.n_endpoints == 1);
     cr_assert(r.membership.by_token && r.membership.token_uses == 1);
     memset(seed, 2, 32);
-    cr_assert_eq(veld_token_admit(&chain, VECTOR_TOKEN, member.p, "server1", 1800000060), 0);
+    cr_assert_eq(veld_token_admit(&chain, VECTOR_TOKEN, member.p, "server1", 1800000060, 0), 0);
     cr_assert_eq(veld_record_sign(&record, seed, &r), 0);
     cr_assert_eq(veld_record_join(&made, &record, &chain), 0);
     cr_assert_eq(made.len, peer.len);

@@ -306,7 +306,7 @@ Test(trust_token, is_refused_when_forged)
         forge(text, &f);
         int rc = read_text(text, &out);
         cr_expect_eq(rc, table[i].rc, "%s: %s", table[i].what, veld_strerror(rc));
-        int admitted = veld_token_admit(&chain, text, t.admin->pub, "server1", t.now_s);
+        int admitted = veld_token_admit(&chain, text, t.admin->pub, "server1", t.now_s, 0);
         cr_expect_eq(admitted, rc, "%s: admits: %s", table[i].what, veld_strerror(admitted));
         veld_blob_clear(&chain);
     }
@@ -373,7 +373,7 @@ Test(trust_token, admits_with_all_it_grants)
         token.flags = VELD_MEMBER_RELAY;
         token.uses = 2;
         cr_assert_eq(veld_token_make(text, &signers[i], t.network.id, &token), 0);
-        cr_assert_eq(veld_token_admit(&chain, text, id->pub, "server1", t.now_s), 0);
+        cr_assert_eq(veld_token_admit(&chain, text, id->pub, "server1", t.now_s, 0), 0);
         cr_assert_eq(veld_membership_read(chain.p, chain.len, t.network.id, NULL, t.now_s, &m),
                      0);
         cr_assert_arr_eq(m.member, id->pub, 32);
@@ -386,6 +386,30 @@ Test(trust_token, admits_with_all_it_grants)
     }
 }
 
+/* A membership is newer than the one before, of the same second or a clock that was ahead. */
+Test(trust_token, admits_anew_with_a_greater_serial)
+{
+    const struct {
+        uint64_t last, serial;
+    } c[] = {{0, t.now_s},
+             {t.now_s - 1, t.now_s},
+             {t.now_s, t.now_s + 1},
+             {t.now_s + 5000, t.now_s + 5001}};
+    char text[VELD_TOKEN_TEXT_MAX];
+    struct veld_token token = test_token(&t, 1);
+    struct veld_signer owner = test_owner(&t);
+    cr_assert_eq(veld_token_make(text, &owner, t.network.id, &token), 0);
+    for (size_t i = 0; i < VELD_ARRAY_LEN(c); i++) {
+        struct veld_blob chain = {0};
+        struct veld_membership m;
+        cr_assert_eq(veld_token_admit(&chain, text, t.admin->pub, "a", t.now_s, c[i].last), 0);
+        cr_assert_eq(veld_membership_read(chain.p, chain.len, t.network.id, NULL, t.now_s, &m),
+                     0);
+        cr_assert_eq(m.serial, c[i].serial);
+        veld_blob_clear(&chain);
+    }
+}
+
 Test(trust_token, admits_while_it_lasts)
 {
     char text[VELD_TOKEN_TEXT_MAX];
@@ -394,16 +418,16 @@ Test(trust_token, admits_while_it_lasts)
     struct veld_blob chain = {0};
     const uint8_t *member = t.admin->pub;
     cr_assert_eq(veld_token_make(text, &owner, t.network.id, &token), 0);
-    cr_assert_eq(veld_token_admit(&chain, text, member, "a", token.expires_s), 0);
-    cr_assert_eq(veld_token_admit(&chain, text, member, "a", token.expires_s + 1),
+    cr_assert_eq(veld_token_admit(&chain, text, member, "a", token.expires_s, 0), 0);
+    cr_assert_eq(veld_token_admit(&chain, text, member, "a", token.expires_s + 1, 0),
                  VELD_E_RANGE);
     cr_assert_null(chain.p);
     cr_assert_eq(
-        veld_token_admit(&chain, text, member, "a", token.created_s - VELD_CLOCK_SKEW_S), 0);
+        veld_token_admit(&chain, text, member, "a", token.created_s - VELD_CLOCK_SKEW_S, 0), 0);
     cr_assert_eq(
-        veld_token_admit(&chain, text, member, "a", token.created_s - VELD_CLOCK_SKEW_S - 1),
+        veld_token_admit(&chain, text, member, "a", token.created_s - VELD_CLOCK_SKEW_S - 1, 0),
         VELD_E_RANGE);
-    cr_assert_eq(veld_token_admit(&chain, text, member, "A", t.now_s), VELD_E_FORMAT);
-    cr_assert_eq(veld_token_admit(&chain, "veld1", member, "a", t.now_s), VELD_E_FORMAT);
+    cr_assert_eq(veld_token_admit(&chain, text, member, "A", t.now_s, 0), VELD_E_FORMAT);
+    cr_assert_eq(veld_token_admit(&chain, "veld1", member, "a", t.now_s, 0), VELD_E_FORMAT);
     cr_assert_null(chain.p);
 }

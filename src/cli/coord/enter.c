@@ -116,6 +116,25 @@ int veld_enter_finish(struct veld_entry *e, const struct veld_blob *chain,
     return rc;
 }
 
+/*
+ * Of the membership that is kept here, also of one that holds no more: the server takes
+ * none that is not newer than what it was shown last, and two may be of one second.
+ */
+static uint64_t last_serial(const struct veld_entry *e)
+{
+    struct veld_blob chain = {0};
+    struct veld_membership m;
+    struct veld_diag ignored;
+    uint64_t serial = e->membership.serial;
+    if (veld_profile_read(e->machine->state_dir, e->network_name, VELD_PROFILE_MEMBERSHIP,
+                          VELD_CHAIN_MAX, &chain, &ignored) == 0 &&
+        veld_membership_read(chain.p, chain.len, e->network.id, NULL, 0, &m) == 0 &&
+        veld_equal(m.member, e->machine->id->pub, sizeof m.member) && m.serial > serial)
+        serial = m.serial;
+    veld_blob_clear(&chain);
+    return serial;
+}
+
 /* By the owner's key, in guarded memory. */
 static int admit_self(struct veld_entry *e, const uint8_t seed[32], struct veld_diag *diag)
 {
@@ -124,7 +143,7 @@ static int admit_self(struct veld_entry *e, const uint8_t seed[32], struct veld_
     uint64_t now_s = veld_enter_now_s();
     struct veld_membership m = {
         .flags = VELD_MEMBER_ADMIN, .not_before_s = now_s, .n_routes = e->settings.n_routes};
-    m.serial = now_s > e->membership.serial ? now_s : e->membership.serial + 1;
+    m.serial = veld_serial_after(last_serial(e), now_s);
     memcpy(m.network_id, e->network.id, sizeof m.network_id);
     memcpy(m.member, e->machine->id->pub, sizeof m.member);
     memcpy(m.routes, e->settings.routes, sizeof m.routes);
@@ -265,7 +284,8 @@ static int by_token(struct veld_entry *e, const char *text, const struct veld_to
                          e->coord.address, e->network_name);
     if (rc < 0)
         return rc;
-    rc = veld_token_admit(&chain, text, e->machine->id->pub, e->name, veld_enter_now_s());
+    rc = veld_token_admit(&chain, text, e->machine->id->pub, e->name, veld_enter_now_s(),
+                          last_serial(e));
     rc = rc < 0 ? veld_fail(diag, rc, "the token lets nobody in (%s)", veld_strerror(rc))
                 : veld_enter_finish(e, &chain, diag);
     veld_blob_clear(&chain);
