@@ -395,6 +395,34 @@ def test_an_admin_approves_and_makes_no_admins(server, machine, mynet):
 # ---- A server that lies ----
 
 
+def test_a_member_gets_no_more_than_it_asks_for(server, machine, liar, mynet):
+    """Not the wider routes of a membership of old that the server shows; and they are told first."""
+    first = make(machine, server)
+    net = Network(mynet, owner=first.owner())
+    old = net.member("second", routes=[prefix("10.6.0.0/16"), prefix("10.7.0.0/16")])
+    wish = old.key.sign("veld join request v1", trust.JoinRequest(
+        network_id=net.id, member=old.key.public, name="second", created=int(time.time()),
+        routes=[prefix("10.6.1.0/24")]))
+    peer = pb.Member(revision=1, peer=trust.PeerRecord(
+        chain=old.chain, record=old.record(bytes([10, 100, 0, 9]))))
+    answers = []
+
+    def answered(request):
+        answers.append(pb.AnswerJoinRequest.FromString(request))
+        return pb.AnswerJoinReply()
+
+    liar = liar(ListJoins=lambda _: pb.ListJoinsReply(requests=[wish]), AnswerJoin=answered,
+                GetRevocations=lambda _: pb.GetRevocationsReply(),
+                ListPeers=lambda _: pb.ListPeersReply(members=[peer], revision=1))
+    first.veld("login", "--coord", liar.address, "--fingerprint", liar.fingerprint)
+    first.file("coord.json").write_bytes((first.state / "coord.json").read_bytes())
+    said = first.veld("approve", join_code(net.id, old.key.public)).stdout
+    granted = trust.Membership.FromString(answers[0].chain.membership.body)
+    assert list(granted.routes) == [prefix("10.6.1.0/24")] and granted.serial > old.serial
+    told = "second is a member already\n  routes     10.6.1.0/24; until now: 10.6.0.0/16, 10.7.0.0/16\n"
+    assert told in said and said.index(told) < said.index("let in: second")
+
+
 def signed_network(name, owner=None):
     return Network(name, owner=owner)
 

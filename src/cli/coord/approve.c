@@ -111,7 +111,24 @@ static int fail_which_routes(const struct approving *a, const struct veld_join_r
     return rc;
 }
 
-/* What its membership shall say: what it had, if it was a member, and what is granted now. */
+/* What is named, or else of a member what it asks for, as far as it had it before. */
+static int draft_routes(const struct approving *a, const struct veld_join_request *r,
+                        const struct veld_membership *before, struct veld_membership *m,
+                        struct veld_diag *diag)
+{
+    const char *named = a->cli->option[OPTION_ROUTES];
+    if (named)
+        return veld_routes_parse(named, m->routes, &m->n_routes, diag);
+    if (!before)
+        return 0;
+    if (!veld_routes_are_within(r->routes, r->n_routes, before->routes, before->n_routes))
+        return fail_which_routes(a, r, diag);
+    memcpy(m->routes, r->routes, sizeof m->routes);
+    m->n_routes = r->n_routes;
+    return 0;
+}
+
+/* What its membership shall say: of what it had, if it was a member, what it still asks for. */
 static int draft(const struct approving *a, const struct veld_join_request *r,
                  const struct veld_members *members, struct veld_membership *m,
                  struct veld_diag *diag)
@@ -130,10 +147,8 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
     }
     *m = (struct veld_membership){.not_before_s = now_s, .serial = now_s};
     if (before) {
-        memcpy(m->routes, before->routes, sizeof m->routes);
-        m->n_routes = before->n_routes;
         m->flags = before->flags;
-        m->serial = now_s > before->serial ? now_s : before->serial + 1;
+        m->serial = veld_serial_after(before->serial, now_s);
     }
     if (cli->option[OPTION_ADMIN])
         m->flags |= VELD_MEMBER_ADMIN;
@@ -147,12 +162,22 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
     memcpy(m->network_id, r->network_id, sizeof m->network_id);
     memcpy(m->member, r->member, sizeof m->member);
     strcpy(m->name, r->name);
-    if (cli->option[OPTION_ROUTES])
-        return veld_routes_parse(cli->option[OPTION_ROUTES], m->routes, &m->n_routes, diag);
-    if (before && r->n_routes > 0 &&
-        !veld_routes_are_within(r->routes, r->n_routes, m->routes, m->n_routes))
-        return fail_which_routes(a, r, diag);
-    return 0;
+    return draft_routes(a, r, before, m, diag);
+}
+
+/* Of a member already, before anything is signed: what it could do, and what it will. */
+static void tell_again(const struct veld_membership *before, const struct veld_membership *m)
+{
+    char *had = veld_routes_format(before->routes, before->n_routes, ", ");
+    char *gets = veld_routes_format(m->routes, m->n_routes, ", ");
+    printf("%s is a member already%s\n", before->name,
+           before->flags & VELD_MEMBER_ADMIN ? ", and stays an admin" : "");
+    if (before->n_routes > 0 || m->n_routes > 0)
+        printf("  %-11s%s; until now: %s\n", "routes", m->n_routes > 0 && gets ? gets : "none",
+               before->n_routes > 0 && had ? had : "none");
+    fflush(stdout);
+    free(had);
+    free(gets);
 }
 
 static void tell_let_in(const struct approving *a, const struct veld_waiting_request *w,
@@ -196,6 +221,10 @@ static int approve_one(struct approving *a, const struct veld_waiting_request *w
     int rc = veld_admin_members(&a->admin, &members, diag);
     if (rc == 0)
         rc = draft(a, &w->request, &members, &m, diag);
+    const struct veld_membership *before =
+        rc == 0 ? veld_members_by_key(&members, w->request.member) : NULL;
+    if (before)
+        tell_again(before, &m);
     veld_members_clear(&members);
     if (rc < 0)
         return rc;
@@ -272,7 +301,8 @@ const struct veld_cli_command veld_cmd_approve = {
     .summary = "let a machine into the network that asked for it; without CODE, list who waits",
     .text = "CODE is what veld up shows on the machine that asks. Compare the network's\n"
             "fingerprint, too: both sides show it. Routes that it would like to offer are not\n"
-            "allowed unless --routes names them.\n",
+            "allowed unless --routes names them; a member that asks anew gets of those it had\n"
+            "what it still asks for.\n",
     .options = {{"routes", '\0', "NET,NET", "networks that it may offer"},
                 {"admin", '\0', NULL,
                  "it may let in and put out others; the owner alone makes admins"},
