@@ -19,6 +19,12 @@
     X(REPLAY, "replayed", "counter already seen or too old")                                   \
     X(TAG, "bad_tag", "authentication tag does not match: forged or corrupted")                \
     X(EXPIRED, "session_expired", "session is past its lifetime or message limit")             \
+    /* relayed datagrams */                                                                    \
+    X(CIRCUIT, "unknown_circuit", "no circuit has this number")                                \
+    X(NESTED, "bad_relayed_type", "relayed datagram with nothing in it that is relayed")       \
+    X(RELAY_SOURCE, "bad_relay_source", "relayed datagram from elsewhere than its member")     \
+    X(RELAY_RATE, "relay_rate_limited", "more than this relay carries")                        \
+    X(RELAY_NOWHERE, "relay_no_endpoint", "the other end of a circuit has no address here")    \
     /* handshake */                                                                            \
     X(ADDRESS, "bad_sender_address", "initiation from an address that cannot be answered")     \
     X(MAC1, "bad_mac1", "initiation or response not addressed to this key")                    \

@@ -16,9 +16,10 @@ int veld_steering_attach(int fd, unsigned n)
         return 0;
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LANE_OFFSET, 0, 5),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LANE_OFFSET, 0, 6),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TYPE_OFFSET),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VELD_DATA, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VELD_DATA, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VELD_RELAYED, 0, 3),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LANE_OFFSET),
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
         BPF_STMT(BPF_RET | BPF_A, 0),

@@ -4,7 +4,7 @@
  * All datagrams of one peer come from one address and port, which the kernel
  * would hash to one socket, hence to one worker. The program here, classic BPF
  * on the SO_REUSEPORT group (Linux 4.5), sends data of lane L to socket
- * L mod n instead. It is a matter of speed alone: any worker may process any lane.
+ * L mod n instead, relayed data by the lane that the relay's header repeats. It is a matter of speed alone: any worker may process any lane.
  *
  * All else, handshakes above all, stays where the kernel's hash of the addresses
  * puts it. So a flood of handshakes from many addresses is a share of work to

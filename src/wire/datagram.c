@@ -73,6 +73,32 @@ bool veld_header_parse(const uint8_t *d, size_t len, struct veld_header *out,
     return true;
 }
 
+void veld_relayed_write(uint8_t out[VELD_RELAYED_OVERHEAD], const struct veld_relayed *h)
+{
+    memset(out, 0, VELD_RELAYED_OVERHEAD);
+    out[0] = VELD_RELAYED;
+    out[2] = h->lane;
+    out[3] = VELD_PROTOCOL_VERSION;
+    veld_store_be32(out + 4, h->index);
+}
+
+bool veld_relayed_parse(const uint8_t *d, size_t len, struct veld_relayed *out,
+                        enum veld_drop *drop)
+{
+    if (len < VELD_RELAYED_MIN)
+        return refuse(drop, VELD_DROP_RUNT);
+    if (d[0] != VELD_RELAYED)
+        return refuse(drop, VELD_DROP_TYPE);
+    if (d[3] != VELD_PROTOCOL_VERSION)
+        return refuse(drop, VELD_DROP_VERSION);
+    if (d[1] || veld_load_be64(d + 8))
+        return refuse(drop, VELD_DROP_HEADER);
+    if (d[2] >= VELD_LANES_MAX)
+        return refuse(drop, VELD_DROP_LANE);
+    *out = (struct veld_relayed){.lane = d[2], .index = veld_load_be32(d + 4)};
+    return true;
+}
+
 /* The tail both handshake payloads share: lanes, three zero bytes, features. */
 static void write_offer(uint8_t out[8], uint8_t lanes, uint32_t features)
 {

@@ -84,6 +84,22 @@ void veld_header_write(uint8_t out[VELD_HEADER_SIZE], const struct veld_header *
 VELD_MUST_USE bool veld_header_parse(const uint8_t *datagram, size_t len,
                                      struct veld_header *out, enum veld_drop *drop);
 
+/* The header before a datagram that takes its way through a relay. */
+struct veld_relayed {
+    uint8_t lane; /* of the datagram behind it */
+    uint32_t index;
+};
+
+void veld_relayed_write(uint8_t out[VELD_RELAYED_OVERHEAD], const struct veld_relayed *h);
+/* As veld_header_parse, of a datagram of type VELD_RELAYED; what is inside is parsed by itself. */
+VELD_MUST_USE bool veld_relayed_parse(const uint8_t *datagram, size_t len,
+                                      struct veld_relayed *out, enum veld_drop *drop);
+/* Whether a datagram of this type may be inside: never another relayed one. */
+static inline bool veld_is_relayable(uint8_t type)
+{
+    return type >= VELD_INITIATION && type <= VELD_DATA;
+}
+
 struct veld_initiation_payload {
     uint8_t identity[VELD_KEY_SIZE]; /* initiator's Ed25519 P */
     uint64_t timestamp_ns;           /* since the epoch; strictly increasing per device */

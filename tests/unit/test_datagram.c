@@ -119,3 +119,32 @@ Test(datagram, payloads_round_trip_and_refuse)
     memset(buf, 0, 8);
     cr_assert_eq(veld_response_payload_parse(buf, &r2), VELD_E_FORMAT);
 }
+
+Test(datagram, relayed_header)
+{
+    uint8_t d[VELD_RELAYED_MIN] = {0};
+    struct veld_relayed h = {.lane = 63, .index = 0x12345678}, got;
+    enum veld_drop drop;
+    veld_relayed_write(d, &h);
+    static const uint8_t want[] = {0xC5, 0, 63, 1, 0x12, 0x34, 0x56, 0x78};
+    cr_assert_arr_eq(d, want, sizeof want);
+    cr_assert(veld_relayed_parse(d, sizeof d, &got, &drop));
+    cr_assert_eq(got.lane, 63);
+    cr_assert_eq(got.index, 0x12345678);
+    cr_assert_not(veld_relayed_parse(d, sizeof d - 1, &got, &drop));
+    cr_assert_eq(drop, VELD_DROP_RUNT);
+    for (unsigned i = 0; i < VELD_RELAYED_OVERHEAD; i++) {
+        enum veld_drop want_drop = i == 0   ? VELD_DROP_TYPE
+                                   : i == 2 ? VELD_DROP_LANE
+                                   : i == 3 ? VELD_DROP_VERSION
+                                            : VELD_DROP_HEADER;
+        if (i >= 4 && i < 8)
+            continue; /* any number is one */
+        d[i] ^= 0x41;
+        cr_assert_not(veld_relayed_parse(d, sizeof d, &got, &drop), "byte %u", i);
+        cr_assert_eq(drop, want_drop, "byte %u", i);
+        d[i] ^= 0x41;
+    }
+    for (unsigned type = 0; type < 256; type++)
+        cr_assert_eq(veld_is_relayable((uint8_t)type), type >= 0xC1 && type <= 0xC4);
+}

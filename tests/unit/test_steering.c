@@ -63,9 +63,9 @@ static unsigned arrives_at(int from, const void *bytes, size_t len)
     return at;
 }
 
-static unsigned data_arrives_at(int from, uint8_t lane)
+static unsigned data_arrives_at(int from, uint8_t type, uint8_t lane)
 {
-    uint8_t datagram[VELD_DATA_OVERHEAD] = {VELD_DATA, 0, lane, VELD_PROTOCOL_VERSION};
+    uint8_t datagram[VELD_DATA_OVERHEAD] = {type, 0, lane, VELD_PROTOCOL_VERSION};
     return arrives_at(from, datagram, sizeof datagram);
 }
 
@@ -74,8 +74,10 @@ static void check_lanes(const char *listen, const char *to, unsigned n)
     listen_on(listen, n);
     int fd = sender(to);
     for (unsigned lane = 0; lane < VELD_LANES_MAX; lane++)
-        cr_assert_eq(data_arrives_at(fd, (uint8_t)lane), lane % n, "lane %u of %u", lane, n);
-    cr_assert_eq(data_arrives_at(fd, 255), 255 % n);
+        for (uint8_t type = VELD_DATA; type <= VELD_RELAYED; type++)
+            cr_assert_eq(data_arrives_at(fd, type, (uint8_t)lane), lane % n, "lane %u of %u",
+                         lane, n);
+    cr_assert_eq(data_arrives_at(fd, VELD_DATA, 255), 255 % n);
     close(fd);
     veld_udp_close(&udp);
 }
@@ -104,6 +106,8 @@ Test(steering, all_else_goes_by_address)
         cr_assert_eq(arrives_at(fd, "stun?", 5), at);
         cr_assert_eq(arrives_at(fd, "\xc4\0", 2), at, "data without a lane byte");
         cr_assert_eq(arrives_at(fd, "\xc4", 1), at);
+        cr_assert_eq(arrives_at(fd, "\xc5\0", 2), at, "relayed, without a lane byte");
+        cr_assert_eq(arrives_at(fd, "\xc6\0\1\1", 4), at);
         cr_assert_eq(arrives_at(fd, "", 0), at);
         close(fd);
     }
