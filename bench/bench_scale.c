@@ -136,7 +136,7 @@ static void io_send(struct veld_io *io, enum veld_io_socket from, const struct m
         die("too many sends at once");
     const struct veld_run *run = &s->out.runs[token];
     s->sent[s->n_sent].iov = msg->msg_iov[0];
-    s->sent[s->n_sent].segment = run->segment;
+    s->sent[s->n_sent].segment = run->send.segment;
     s->sent[s->n_sent++].token = token;
 }
 

@@ -43,6 +43,7 @@ void veld_dataplane_peer_remove(struct veld_dataplane *dp, uint32_t id)
         return;
     while (peer->sessions)
         retire(dp, peer->sessions);
+    veld_circuits_forget_peer(&dp->tables.circuits, peer->ref);
     veld_peer_set_path(peer, NULL);
     veld_peers_remove(&dp->tables.peers, peer);
     wake_all(dp); /* what waits for it is dropped */
@@ -59,18 +60,21 @@ int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
         veld_peer_set_path(peer, NULL);
         return 0;
     }
+    bool circuit = veld_endpoint_is_circuit(ep);
     struct sockaddr_storage sa;
     struct veld_path *path = calloc(1, sizeof *path);
     if (!path)
         return VELD_E_NOMEM;
-    int rc = veld_endpoint_to_sockaddr(ep, dp->udp.family, &sa, &path->to_len);
+    int rc = circuit ? 0 : veld_endpoint_to_sockaddr(ep, dp->udp.family, &sa, &path->to_len);
     if (rc < 0) {
         free(path);
         return rc;
     }
     path->endpoint = *ep;
+    path->prefix = circuit ? VELD_RELAYED_OVERHEAD : 0;
     path->mtu = veld_path_base(ep->ip.family);
-    memcpy(&path->to, &sa, path->to_len);
+    if (!circuit)
+        memcpy(&path->to, &sa, path->to_len);
     veld_peer_set_path(peer, path);
     return 0;
 }
@@ -84,6 +88,8 @@ int veld_dataplane_peer_set_lane_ports(struct veld_dataplane *dp, uint32_t id, u
         return VELD_E_NOENT;
     if (old->lane_ports == workers)
         return 0;
+    if (veld_endpoint_is_circuit(&old->endpoint))
+        return VELD_E_UNSUPPORTED; /* a relay knows a member by its main port */
     struct veld_path *path = malloc(sizeof *path);
     if (!path)
         return VELD_E_NOMEM;

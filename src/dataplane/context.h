@@ -7,6 +7,7 @@
 #define VELD_DATAPLANE_CONTEXT_H
 
 #include "crypto/aead.h"
+#include "dataplane/circuit.h"
 #include "dataplane/event_queue.h"
 #include "dataplane/handshakes.h"
 #include "dataplane/index.h"
@@ -19,6 +20,7 @@
 struct veld_tables {
     struct veld_peers peers;
     struct veld_index index;
+    struct veld_circuits circuits;
     _Atomic(struct veld_routes *) routes; /* never NULL */
     struct veld_own own;
     struct veld_handshakes handshakes;

@@ -6,17 +6,31 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* On any socket: its worker sends on it too, and sendto is safe from any thread. */
+/*
+ * On any socket: its worker sends on it too, and sendmsg is safe from any thread.
+ * By a circuit: to its relay, behind the relay's header.
+ */
 static int send_by(struct veld_dataplane *dp, int fd, const struct veld_endpoint *to,
                    const uint8_t *datagram, size_t len)
 {
     struct sockaddr_storage sa;
-    socklen_t sa_len;
-    int rc = veld_endpoint_to_sockaddr(to, dp->udp.family, &sa, &sa_len);
+    struct veld_circuit_way way;
+    uint8_t header[VELD_RELAYED_OVERHEAD];
+    struct iovec iov[] = {{header, sizeof header}, {(void *)(uintptr_t)datagram, len}};
+    struct msghdr msg = {.msg_name = &sa, .msg_iov = iov + 1, .msg_iovlen = 1};
+    if (veld_endpoint_is_circuit(to)) {
+        if (!veld_circuit_resolve(&dp->tables.circuits, &dp->tables.peers, to->scope, &way))
+            return VELD_E_NOENT;
+        uint8_t lane = datagram[0] == VELD_DATA ? datagram[2] : 0;
+        veld_relayed_write(header, &(struct veld_relayed){lane, way.remote_index});
+        msg.msg_iov = iov;
+        msg.msg_iovlen = 2;
+        to = &way.relay->endpoint;
+    }
+    int rc = veld_endpoint_to_sockaddr(to, dp->udp.family, &sa, &msg.msg_namelen);
     if (rc < 0)
         return rc;
-    ssize_t n =
-        sendto(fd, datagram, len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&sa, sa_len);
+    ssize_t n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0) {
         veld_counter_add(&dp->counters.datagrams_sent, 1);
         return 0;
@@ -38,6 +52,8 @@ int veld_dataplane_send_datagram(struct veld_dataplane *dp, const struct veld_en
     enum veld_drop unused;
     if (veld_header_parse(datagram, len, &h, &unused) && h.type == VELD_INITIATION)
         veld_handshakes_await(&dp->tables.handshakes, h.index);
+    if (veld_endpoint_is_circuit(to) && (len == 0 || !veld_is_relayable(datagram[0])))
+        return VELD_E_UNSUPPORTED;
     return send_by(dp, dp->udp.fds[0], to, datagram, len);
 }
 
@@ -118,7 +134,9 @@ int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer, unsign
     if (worker == 0)
         return send_sealed(dp, s, 0, dp->udp.fds[0], NULL, m);
     unsigned lane = worker % s->n_lanes;
-    if (worker >= dp->n_workers || lane == 0 || dp->udp.lane_fds[worker] < 0)
+    const struct veld_path *path = veld_peer_path(p);
+    bool circuit = path && veld_endpoint_is_circuit(&path->endpoint);
+    if (worker >= dp->n_workers || lane == 0 || circuit || dp->udp.lane_fds[worker] < 0)
         return VELD_E_UNSUPPORTED;
     return send_sealed(dp, s, lane, dp->udp.lane_fds[worker], NULL, m);
 }

@@ -16,6 +16,8 @@ static int open_tables(struct veld_tables *t)
         rc = veld_index_init(&t->index);
     if (rc == 0)
         rc = veld_handshakes_init(&t->handshakes);
+    if (rc == 0)
+        rc = veld_circuits_init(&t->circuits);
     struct veld_routes *none = rc == 0 ? veld_routes_build(NULL, 0) : NULL;
     atomic_init(&t->routes, none);
     return none ? 0 : VELD_E_NOMEM;
@@ -28,6 +30,7 @@ static void close_tables(struct veld_tables *t)
         veld_session_free(atomic_load_explicit(&t->index.slots[slot], memory_order_relaxed));
     veld_index_free(&t->index);
     veld_handshakes_free(&t->handshakes);
+    veld_circuits_free(&t->circuits);
     veld_peers_free(&t->peers);
     veld_routes_free(atomic_load_explicit(&t->routes, memory_order_relaxed));
 }

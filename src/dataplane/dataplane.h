@@ -175,7 +175,7 @@ struct veld_circuit {
 };
 #define VELD_CIRCUITS_MAX 4096 /* circuits and forwards together */
 
-/* Add, or change the remote index. VELD_E_NOENT (no such relay), VELD_E_EXIST (another's slot), VELD_E_NOMEM. */
+/* Add, or change the remote index. VELD_E_NOENT (no such relay), VELD_E_EXIST (another's slot), VELD_E_RANGE (0), VELD_E_NOMEM. */
 VELD_MUST_USE int veld_dataplane_circuit_set(struct veld_dataplane *dp,
                                              const struct veld_circuit *c);
 void veld_dataplane_circuit_remove(struct veld_dataplane *dp, uint32_t number);
@@ -193,12 +193,12 @@ struct veld_forward {
     uint32_t to_index;
     uint64_t bytes_per_s; /* of this direction; 0: no bound */
 };
-/* Add or change. As circuit_set. Ends with either peer. */
+/* Add or change. As circuit_set; VELD_E_INVAL: to where it comes from. Ends with either peer. */
 VELD_MUST_USE int veld_dataplane_forward_set(struct veld_dataplane *dp,
                                              const struct veld_forward *f);
 void veld_dataplane_forward_remove(struct veld_dataplane *dp, uint32_t number);
 struct veld_forward_use {
-    uint64_t datagrams, bytes; /* outer payload that left */
+    uint64_t datagrams, bytes; /* outer payload, given to the kernel to send */
     uint64_t last_ns;          /* monotonic; 0: never */
 };
 VELD_MUST_USE int veld_dataplane_forward_use(const struct veld_dataplane *dp, uint32_t number,
@@ -208,7 +208,10 @@ void veld_dataplane_set_forward_rate(struct veld_dataplane *dp, uint64_t bytes_p
 
 /* ---- Sending from the control thread, on the main socket ---- */
 
-/* A handshake or STUN datagram. VELD_E_UNSUPPORTED when the socket has not that family; VELD_E_IO, VELD_E_FULL. */
+/*
+ * A handshake or STUN datagram. VELD_E_UNSUPPORTED when the socket has not that family, or STUN is to go
+ * by a circuit; VELD_E_NOENT when there is no such circuit now; VELD_E_IO, VELD_E_FULL.
+ */
 VELD_MUST_USE int veld_dataplane_send_datagram(struct veld_dataplane *dp,
                                                const struct veld_endpoint *to,
                                                const uint8_t *datagram, size_t len);
@@ -222,7 +225,7 @@ VELD_MUST_USE int veld_dataplane_send_message(struct veld_dataplane *dp, uint32_
 /*
  * The same to the peer's endpoint, on the session that sends to it now, on the
  * lane of worker `worker`: of worker 0, as above; of others, from their own port.
- * VELD_E_UNSUPPORTED when that worker has none or its lane is 0.
+ * VELD_E_UNSUPPORTED when that worker has none, its lane is 0, or the endpoint is a circuit.
  */
 VELD_MUST_USE int veld_dataplane_send_on_lane(struct veld_dataplane *dp, uint32_t peer,
                                               unsigned worker, const uint8_t *message,
@@ -258,6 +261,7 @@ VELD_MUST_USE int veld_dataplane_peer_activity(const struct veld_dataplane *dp, 
 struct veld_dataplane_stats {
     uint64_t drops[VELD_DROP_COUNT];
     uint64_t datagrams_received, datagrams_sent;
+    uint64_t datagrams_forwarded, bytes_forwarded; /* relayed for others */
     uint64_t packets_from_tun,
         packets_to_tun; /* inner packets after splitting, before joining */
     uint64_t super_packets_from_tun, super_packets_to_tun;

@@ -21,6 +21,7 @@ void veld_inbound_init(struct veld_inbound *in, struct veld_context *ctx,
     in->ctx = ctx;
     in->udp_segments_max = udp_segments_max;
     veld_gate_init(&in->gate);
+    veld_forwarder_init(&in->forwarder, ctx);
 }
 
 /* When no write needs them any more, give the buffers back. */
@@ -32,6 +33,7 @@ static void recycle(struct veld_inbound *in)
         in->ctx->io->ops->done_receive(in->ctx->io, in->buffers[i]);
     in->n_sources = 0;
     in->n_joins = 0;
+    veld_forwarder_begin(&in->forwarder);
 }
 
 void veld_inbound_begin(struct veld_inbound *in)
@@ -42,7 +44,7 @@ void veld_inbound_begin(struct veld_inbound *in)
 
 bool veld_inbound_has_room(const struct veld_inbound *in)
 {
-    return in->n_sources < VELD_IO_BUFFERS &&
+    return in->n_sources < VELD_IO_BUFFERS && veld_forwarder_has_room(&in->forwarder) &&
            in->n_joins + in->n_jobs + DATAGRAMS_OF_ONE_RECEIVE <= VELD_JOINS_MAX;
 }
 
@@ -99,7 +101,7 @@ static void take_stun(struct veld_inbound *in, const uint8_t *message, size_t le
 }
 
 static void take_data(struct veld_inbound *in, uint8_t *datagram, size_t len,
-                      const struct veld_header *h, uint8_t source)
+                      const struct veld_header *h, uint8_t source, uint32_t circuit)
 {
     struct veld_session *s = veld_index_find(&in->ctx->tables->index, h->index);
     if (!s) {
@@ -131,7 +133,25 @@ static void take_data(struct veld_inbound *in, uint8_t *datagram, size_t len,
                                                         .counter = h->counter,
                                                         .flags = h->flags,
                                                         .lane = h->lane,
-                                                        .source = source};
+                                                        .source = source,
+                                                        .circuit = circuit};
+}
+
+/* What came by a circuit of ours: what is inside, as from there. The tag tells if it is true. */
+static void take_inside(struct veld_inbound *in, uint8_t *datagram, size_t len, uint8_t source,
+                        uint32_t number)
+{
+    const struct veld_endpoint from = veld_endpoint_circuit(number);
+    struct veld_header h;
+    enum veld_drop reason;
+    if (!veld_is_relayable(datagram[0]))
+        drop(in, VELD_DROP_NESTED);
+    else if (!veld_header_parse(datagram, len, &h, &reason))
+        drop(in, reason);
+    else if (h.type != VELD_DATA)
+        take_handshake(in, datagram, len, &from);
+    else
+        take_data(in, datagram, len, &h, source, number);
 }
 
 static void take_datagram(struct veld_inbound *in, uint8_t *datagram, size_t len,
@@ -139,14 +159,43 @@ static void take_datagram(struct veld_inbound *in, uint8_t *datagram, size_t len
 {
     struct veld_header h;
     enum veld_drop reason;
-    if (veld_stun_is(datagram, len))
+    if (veld_header_parse(datagram, len, &h, &reason)) {
+        if (h.type == VELD_DATA)
+            take_data(in, datagram, len, &h, source, 0);
+        else
+            take_handshake(in, datagram, len, &in->sources[source]);
+    } else if (reason == VELD_DROP_TYPE && veld_stun_is(datagram, len)) {
         take_stun(in, datagram, len, &in->sources[source]);
-    else if (!veld_header_parse(datagram, len, &h, &reason))
+    } else {
         drop(in, reason);
-    else if (h.type != VELD_DATA)
-        take_handshake(in, datagram, len, &in->sources[source]);
-    else
-        take_data(in, datagram, len, &h, source);
+    }
+}
+
+/* The relayed datagrams at the front of what is left of a receive, at least one; how many. */
+static unsigned take_relayed(struct veld_inbound *in, const struct veld_forward_arrival *a,
+                             uint8_t source)
+{
+    uint32_t len = VELD_MIN(a->len, a->segment);
+    struct veld_relayed h;
+    enum veld_drop reason;
+    if (!veld_relayed_parse(a->data, len, &h, &reason)) {
+        drop(in, reason);
+        return 1;
+    }
+    struct veld_circuit_entry *e = veld_circuits_find(&in->ctx->tables->circuits, h.index);
+    if (!e) {
+        drop(in, VELD_DROP_CIRCUIT);
+        return 1;
+    }
+    if (e->kind == VELD_CIRCUIT) {
+        take_inside(in, a->data + VELD_RELAYED_OVERHEAD, len - VELD_RELAYED_OVERHEAD, source,
+                    e->number);
+        return 1;
+    }
+    unsigned n;
+    if (veld_forwarder_take(&in->forwarder, e, a, &n) == VELD_FORWARD_QUEUED)
+        in->in_flight++;
+    return n;
 }
 
 /* ---- After authentication ---- */
@@ -173,6 +222,12 @@ static void commit(struct veld_inbound *in)
     lock(in, NULL);
 }
 
+static struct veld_endpoint source_of(const struct veld_inbound *in,
+                                      const struct veld_incoming *m)
+{
+    return m->circuit ? veld_endpoint_circuit(m->circuit) : in->sources[m->source];
+}
+
 static bool tell(struct veld_inbound *in, enum veld_dataplane_event_type type,
                  const struct veld_incoming *m, const uint8_t *bytes, size_t len)
 {
@@ -180,7 +235,7 @@ static bool tell(struct veld_inbound *in, enum veld_dataplane_event_type type,
     ev.peer = m->session->peer->ref.id;
     ev.local_index = m->session->local_index;
     if (m->lane == 0) /* others may leave by a port that receives nothing */
-        ev.from = in->sources[m->source];
+        ev.from = source_of(in, m);
     ev.len = (uint16_t)len;
     if (len)
         memcpy(ev.bytes, bytes, VELD_MIN(len, sizeof ev.bytes));
@@ -202,7 +257,8 @@ static void notice_move(struct veld_inbound *in, const struct veld_incoming *m)
 {
     struct veld_peer *peer = m->session->peer;
     const struct veld_path *path = veld_peer_path(peer);
-    if (path && veld_endpoint_equal(&path->endpoint, &in->sources[m->source]))
+    const struct veld_endpoint from = source_of(in, m);
+    if (path && veld_endpoint_equal(&path->endpoint, &from))
         return;
     uint64_t told = atomic_load_explicit(&peer->moved_told_ns, memory_order_relaxed);
     if (told && in->ctx->now_ns - told < MOVED_GAP_NS)
@@ -370,13 +426,23 @@ void veld_inbound_receive(struct veld_inbound *in, const struct veld_udp_receive
     uint32_t offset = 0;
     do { /* also for an empty datagram, which counts as a runt */
         uint32_t len = VELD_MIN(r->len - offset, r->segment);
+        unsigned n = 1;
         if (in->n_jobs == VELD_AEAD_BATCH_MAX) {
             lock(in, NULL);
             process(in);
         }
-        veld_counter_add(&in->ctx->stats->datagrams_received, 1);
-        take_datagram(in, r->data + offset, len, source);
-        offset += len;
+        if (len && r->data[offset] == VELD_RELAYED) {
+            struct veld_forward_arrival a = {.data = r->data + offset,
+                                             .len = r->len - offset,
+                                             .segment = r->segment,
+                                             .from = &in->sources[source],
+                                             .ecn = in->ecn[source]};
+            n = take_relayed(in, &a, source);
+        } else {
+            take_datagram(in, r->data + offset, len, source);
+        }
+        veld_counter_add(&in->ctx->stats->datagrams_received, n);
+        offset += n * r->segment;
     } while (offset < r->len);
     lock(in, NULL);
 }
@@ -397,4 +463,11 @@ void veld_inbound_written(struct veld_inbound *in, uint32_t token, int result)
     if (!full)
         VELD_LOG_LIMITED(VELD_LOG_WARN, in->ctx->now_ns,
                          "writing a packet to the interface failed: %s", strerror(-result));
+}
+
+void veld_inbound_forwarded(struct veld_inbound *in, uint32_t token, int result)
+{
+    assert(in->in_flight > 0);
+    in->in_flight--;
+    veld_forwarder_sent(&in->forwarder, token, result);
 }

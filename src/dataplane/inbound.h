@@ -11,8 +11,8 @@
  *  - a packet reaches the TUN only if its source address routes to the peer
  *    that sealed it;
  *  - a control message never reaches the TUN;
- *  - receive buffers and joins are reused only when every write out of them
- *    has been told;
+ *  - receive buffers and joins are reused only when every write and every
+ *    forward (forward.h) out of them has been told;
  *  - every datagram given is delivered, told, or dropped and counted.
  *
  * Order of calls, each turn: begin, receive while has_room, flush.
@@ -22,6 +22,7 @@
 #define VELD_DATAPLANE_INBOUND_H
 
 #include "dataplane/context.h"
+#include "dataplane/forward.h"
 #include "dataplane/gate.h"
 #include "dataplane/reorder.h"
 #include "dataplane/super.h"
@@ -33,8 +34,9 @@ struct veld_incoming {
     struct veld_session *session;
     uint64_t counter;
     uint8_t flags, lane;
-    uint8_t source; /* which receive it came with */
-    bool newest;    /* no higher counter was seen before on its lane */
+    uint8_t source;   /* which receive it came with */
+    bool newest;      /* no higher counter was seen before on its lane */
+    uint32_t circuit; /* its number; 0: it came directly */
 };
 
 struct veld_inbound {
@@ -58,10 +60,11 @@ struct veld_inbound {
     /* The last source address that was found right, within this turn. */
     struct veld_ip good_source;
     struct veld_peer_ref good_peer;
-    unsigned in_flight; /* writes not told yet */
+    unsigned in_flight; /* writes and forwards not told yet */
     unsigned n_joins;
     struct veld_join joins[VELD_JOINS_MAX];
     struct veld_gate gate; /* before handshakes */
+    struct veld_forwarder forwarder;
 };
 
 void veld_inbound_init(struct veld_inbound *in, struct veld_context *ctx,
@@ -75,5 +78,7 @@ void veld_inbound_receive(struct veld_inbound *in, const struct veld_udp_receive
 void veld_inbound_flush(struct veld_inbound *in);
 /* The sink of the writes. */
 void veld_inbound_written(struct veld_inbound *in, uint32_t token, int result);
+/* The sink of the forwards. */
+void veld_inbound_forwarded(struct veld_inbound *in, uint32_t token, int result);
 
 #endif

@@ -31,7 +31,7 @@
 #include <sys/uio.h>
 
 #define VELD_IO_BUFFERS    32 /* each way; a power of two */
-#define VELD_IO_SENDS_MAX  256
+#define VELD_IO_SENDS_MAX  448
 #define VELD_IO_WRITES_MAX 256
 #define VELD_IO_PACKET_MAX (40u + 65535u) /* an IPv6 payload length and its header */
 #define VELD_IO_FOREVER    UINT64_MAX

@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 
 /* A TUN read of 64 KiB in segments of 1200 bytes, each with 100 of headers and 32 of ours. */
@@ -92,8 +91,9 @@ static struct veld_run *open_run(struct veld_outbound *out, const struct veld_se
         return NULL;
     struct veld_run *run = &out->runs[out->n_runs - 1];
     bool fits = out->segment_offload[run->from] && run->session == session &&
-                run->path == path && run->ecn == ecn && !run->closed && len <= run->segment &&
-                run->segments < VELD_RUN_SEGMENTS && run->len + len <= VELD_DATAGRAM_MAX;
+                run->path == path && run->send.ecn == ecn && !run->closed &&
+                len <= run->send.segment && run->send.segments < VELD_RUN_SEGMENTS &&
+                run->send.len + len <= VELD_DATAGRAM_MAX;
     return fits ? run : NULL;
 }
 
@@ -119,39 +119,35 @@ static struct veld_run *new_run(struct veld_outbound *out, struct veld_session *
     run->path = path;
     run->peer = session->peer->ref;
     run->from = socket_for(out, session, path);
-    run->to = path->to;
-    run->msg = (struct msghdr){.msg_name = &run->to,
-                               .msg_namelen = path->to_len,
-                               .msg_iov = &run->iov,
-                               .msg_iovlen = 1};
-    run->iov.iov_base = out->arena + out->used;
-    run->len = 0;
-    run->segment = (uint16_t)len;
-    run->segments = 0;
-    run->ecn = ecn;
+    run->prefix = path->prefix;
+    veld_send_begin(&run->send, path->prefix ? out->circuit.relay : path,
+                    out->arena + out->used, ecn);
+    run->send.segment = (uint16_t)len;
     run->closed = false;
     return run;
 }
 
 /* Where the next inner packet of `len` bytes goes; NULL (counted) when nothing is free. */
-static uint8_t *segment_room(struct veld_outbound *out, size_t len)
+static uint8_t *segment_room(struct veld_outbound *out, const struct veld_path *path,
+                             size_t len)
 {
     if (out->n_segments == VELD_AEAD_BATCH_MAX)
         veld_outbound_flush(out);
-    if (VELD_SEND_ARENA_SIZE - out->used < len + VELD_DATA_OVERHEAD ||
+    if (VELD_SEND_ARENA_SIZE - out->used < path->prefix + len + VELD_DATA_OVERHEAD ||
         out->n_runs == VELD_RUNS_MAX) {
         drop(out, VELD_DROP_NO_BUFFER, 1);
         return NULL;
     }
-    return out->arena + out->used + VELD_HEADER_SIZE;
+    return out->arena + out->used + path->prefix + VELD_HEADER_SIZE;
 }
 
 /* The inner packet stands in its room: put the header before it and take it into a run. */
 static void segment_add(struct veld_outbound *out, struct veld_session *session,
                         const struct veld_path *path, size_t inner_len, uint8_t flags)
 {
-    uint32_t len = (uint32_t)(inner_len + VELD_DATA_OVERHEAD);
-    uint8_t ecn = veld_ecn_of(out->arena + out->used + VELD_HEADER_SIZE);
+    uint32_t len = (uint32_t)(path->prefix + inner_len + VELD_DATA_OVERHEAD);
+    uint8_t *datagram = out->arena + out->used + path->prefix;
+    uint8_t ecn = veld_ecn_of(datagram + VELD_HEADER_SIZE);
     struct veld_run *run = open_run(out, session, path, len, ecn);
     if (!run) {
         /* Behind another session's run the counter before ours is not the segment before ours. */
@@ -165,11 +161,14 @@ static void segment_add(struct veld_outbound *out, struct veld_session *session,
                             .flags = flags,
                             .lane = (uint8_t)worker_lane(out, session),
                             .index = session->remote_index};
-    veld_header_write(out->arena + out->used, &h);
+    veld_header_write(datagram, &h);
+    if (path->prefix)
+        veld_relayed_write(out->arena + out->used,
+                           &(struct veld_relayed){h.lane, out->circuit.remote_index});
     out->used += len;
-    run->len += len;
-    run->segments++;
-    run->closed = len < run->segment;
+    run->send.len += len;
+    run->send.segments++;
+    run->closed = len < run->send.segment;
     out->n_segments++;
 }
 
@@ -193,7 +192,7 @@ static void send_fragments(struct veld_outbound *out, struct veld_session *sessi
             continue;
         }
         for (uint32_t k = 0; k < f.n; k++) {
-            uint8_t *room = segment_room(out, veld_fragment_len(&f, k));
+            uint8_t *room = segment_room(out, path, veld_fragment_len(&f, k));
             if (!room)
                 break;
             veld_fragment_write(&f, k, room);
@@ -244,7 +243,7 @@ static void send_packet(struct veld_outbound *out, struct veld_session *session,
     size_t n = veld_super_segments(s);
     for (size_t i = 0; i < n; i++) {
         size_t len = veld_super_segment_len(s, i);
-        uint8_t *room = segment_room(out, len);
+        uint8_t *room = segment_room(out, path, len);
         if (!room)
             continue;
         uint8_t flags = veld_super_segment_write(s, i, room);
@@ -255,6 +254,14 @@ static void send_packet(struct veld_outbound *out, struct veld_session *session,
 }
 
 /* ---- Packets that wait ---- */
+
+/* Where to the peer's datagrams go now, a circuit's relay found; false: nowhere. */
+static bool find_way(struct veld_outbound *out, const struct veld_path *path)
+{
+    const struct veld_tables *t = out->ctx->tables;
+    return path && (!path->prefix || veld_circuit_resolve(&t->circuits, &t->peers,
+                                                          path->endpoint.scope, &out->circuit));
+}
 
 static void hold_packet(struct veld_outbound *out, struct veld_peer *peer,
                         const struct veld_super *s)
@@ -287,7 +294,7 @@ static enum veld_hold_verdict look_at(void *ctx, const struct veld_held *held)
     if (!session)
         return VELD_HOLD_KEEP;
     const struct veld_path *path = veld_peer_path(peer);
-    if (!path) {
+    if (!find_way(out, path)) {
         drop(out, VELD_DROP_NO_ENDPOINT, 1);
         return VELD_HOLD_RELEASE;
     }
@@ -318,9 +325,11 @@ static struct veld_peer *peer_of(const struct veld_outbound *out, const struct v
 }
 
 /* Our own datagram: sealing it again would never end. */
-static bool is_loop(const struct veld_outbound *out, const struct veld_super *s,
+static bool is_loop(struct veld_outbound *out, const struct veld_super *s,
                     const struct veld_path *path)
 {
+    if (path && path->prefix)
+        path = find_way(out, path) ? out->circuit.relay : NULL;
     if (!veld_own_datagram(&out->ctx->tables->own, s->packet, s->len, &s->inner,
                            path ? &path->endpoint : NULL))
         return false;
@@ -355,7 +364,8 @@ void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t
         drop(out, VELD_DROP_NO_ROUTE, n);
         return;
     }
-    if (veld_super_segment_len(&s, 0) + VELD_DATA_OVERHEAD > VELD_DATAGRAM_MAX) {
+    if (veld_super_segment_len(&s, 0) + VELD_DATA_OVERHEAD + VELD_RELAYED_OVERHEAD >
+        VELD_DATAGRAM_MAX) {
         drop(out, VELD_DROP_OVERSIZED, n);
         return;
     }
@@ -371,7 +381,7 @@ void veld_outbound_packet(struct veld_outbound *out, const uint8_t *data, size_t
     }
     if (veld_hold_may_have(&out->hold, peer->ref))
         veld_outbound_look(out); /* what waited leaves first */
-    if (!path) {
+    if (!find_way(out, path)) {
         drop(out, VELD_DROP_NO_ENDPOINT, n);
         return;
     }
@@ -385,17 +395,17 @@ static size_t seal_jobs(struct veld_outbound *out, const struct veld_run *run, u
                         size_t n)
 {
     const struct veld_lane *lane = &run->session->lanes[worker_lane(out, run->session)];
-    uint8_t *datagram = run->iov.iov_base;
-    uint32_t left = run->len;
-    for (unsigned i = 0; i < run->segments; i++) {
-        uint32_t len = VELD_MIN(left, run->segment);
+    uint8_t *datagram = (uint8_t *)run->send.iov.iov_base + run->prefix;
+    uint32_t left = run->send.len;
+    for (unsigned i = 0; i < run->send.segments; i++) {
+        uint32_t len = VELD_MIN(left, run->send.segment);
         struct veld_aead_job *job = &out->jobs[n++];
         veld_store_be64(datagram + 8, counter);
         *job = (struct veld_aead_job){.key = lane->send_key,
                                       .ad = datagram,
                                       .ad_len = VELD_HEADER_SIZE,
                                       .data = datagram + VELD_HEADER_SIZE,
-                                      .len = len - VELD_DATA_OVERHEAD};
+                                      .len = len - run->prefix - VELD_DATA_OVERHEAD};
         veld_aead_nonce(job->nonce, counter++);
         datagram += len;
         left -= len;
@@ -409,8 +419,9 @@ static void account(struct veld_outbound *out, const struct veld_run *run)
     struct veld_activity_line *line = &run->session->peer->activity[ctx->thread];
     veld_counter_set(&line->last_sent_ns, ctx->now_ns);
     veld_counter_set(&line->last_sent_data_ns, ctx->now_ns);
-    veld_counter_add(&line->sent_bytes, run->len - run->segments * VELD_DATA_OVERHEAD);
-    veld_counter_add(&line->sent_packets, run->segments);
+    veld_counter_add(&line->sent_bytes,
+                     run->send.len - run->send.segments * (run->prefix + VELD_DATA_OVERHEAD));
+    veld_counter_add(&line->sent_packets, run->send.segments);
 }
 
 /*
@@ -422,7 +433,7 @@ static bool reserve(struct veld_outbound *out, unsigned i, unsigned end, uint64_
     struct veld_session *s = out->runs[i].session;
     unsigned n = 0;
     for (unsigned k = i; k < end; k++)
-        n += out->runs[k].segments;
+        n += out->runs[k].send.segments;
     if (!veld_session_reserve(&s->lanes[worker_lane(out, s)], n, counter)) {
         drop(out, VELD_DROP_EXPIRED, n);
         tell_need_session(out, s->peer);
@@ -435,37 +446,12 @@ static bool reserve(struct veld_outbound *out, unsigned i, unsigned end, uint64_
     return true;
 }
 
-/* Append a control message; the room is there (struct veld_run). */
-static void add_control(struct veld_run *run, int level, int type, const void *value,
-                        size_t len)
-{
-    struct cmsghdr *c = (struct cmsghdr *)(void *)(run->control + run->msg.msg_controllen);
-    *c = (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len)};
-    memcpy(CMSG_DATA(c), value, len);
-    run->msg.msg_control = run->control;
-    run->msg.msg_controllen += CMSG_SPACE(len);
-}
-
-/* An IPv4 destination wants IP_TOS also on a socket of both families (Linux udpv6_sendmsg). */
-static void add_ecn(struct veld_run *run)
-{
-    int ecn = run->ecn;
-    bool v4 = run->path->endpoint.ip.family == 4;
-    if (ecn)
-        add_control(run, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &ecn,
-                    sizeof ecn);
-}
-
 static void send_run(struct veld_outbound *out, unsigned i)
 {
     struct veld_run *run = &out->runs[i];
-    run->iov.iov_len = run->len;
-    run->msg.msg_controllen = 0;
-    add_ecn(run); /* first: it stays when the run is sent singly */
-    if (run->segments > 1)
-        add_control(run, SOL_UDP, UDP_SEGMENT, &run->segment, sizeof run->segment);
+    veld_send_prepare(&run->send);
     out->in_flight++;
-    out->ctx->io->ops->send(out->ctx->io, run->from, &run->msg, i);
+    out->ctx->io->ops->send(out->ctx->io, run->from, &run->send.msg, i);
 }
 
 void veld_outbound_flush(struct veld_outbound *out)
@@ -481,11 +467,11 @@ void veld_outbound_flush(struct veld_outbound *out)
         for (unsigned k = i; k < streak_end; k++) {
             struct veld_run *run = &out->runs[k];
             if (!reserved) {
-                run->segments = 0;
+                run->send.segments = 0;
                 continue;
             }
             n_jobs = seal_jobs(out, run, counter, n_jobs);
-            counter += run->segments;
+            counter += run->send.segments;
             account(out, run);
         }
     }
@@ -495,41 +481,11 @@ void veld_outbound_flush(struct veld_outbound *out)
     out->first_run = end;
     out->n_segments = 0;
     for (unsigned i = first; i < end; i++)
-        if (out->runs[i].segments)
+        if (out->runs[i].send.segments)
             send_run(out, i);
 }
 
 /* ---- What became of a send ---- */
-
-enum send_remedy { COUNT, SPLIT, SPLIT_AND_STOP_OFFLOAD };
-
-/* Errors that mean something of their own; all others: VELD_DROP_UDP_ERROR. */
-static const struct {
-    int error;
-    enum veld_drop reason;
-    enum send_remedy remedy; /* of a run of several */
-} send_errors[] = {
-    {EAGAIN, VELD_DROP_UDP_FULL, COUNT},
-    {ENOBUFS, VELD_DROP_UDP_FULL, COUNT},
-    {ENOMEM, VELD_DROP_UDP_FULL, COUNT},
-    /* The device under the socket has no checksum offload, which UDP_SEGMENT needs. */
-    {EIO, VELD_DROP_UDP_ERROR, SPLIT_AND_STOP_OFFLOAD},
-    /* A segment longer than the interface takes; the last one may still be short enough. */
-    {EINVAL, VELD_DROP_UDP_ERROR, SPLIT},
-    {EMSGSIZE, VELD_DROP_TOO_BIG, SPLIT},
-};
-
-static enum send_remedy remedy_of(int result, enum veld_drop *reason)
-{
-    *reason = VELD_DROP_UDP_ERROR;
-    for (size_t i = 0; i < VELD_ARRAY_LEN(send_errors); i++) {
-        if (send_errors[i].error == -result) {
-            *reason = send_errors[i].reason;
-            return send_errors[i].remedy;
-        }
-    }
-    return COUNT;
-}
 
 /* The interface takes less than the path was thought to: control finds out what. */
 static void tell_refused(struct veld_outbound *out, const struct veld_run *run, uint32_t len)
@@ -538,7 +494,7 @@ static void tell_refused(struct veld_outbound *out, const struct veld_run *run, 
     if (out->refused_told_ns && now_ns - out->refused_told_ns < REFUSED_GAP_NS)
         return;
     struct veld_dataplane_event ev = {.type = VELD_DP_TOO_BIG, .peer = run->peer.id};
-    ev.len = (uint16_t)(len - VELD_DATA_OVERHEAD);
+    ev.len = (uint16_t)(len - run->prefix - VELD_DATA_OVERHEAD);
     if (veld_peers_find(&out->ctx->tables->peers, run->peer) &&
         veld_event_queue_push(out->ctx->events, &ev))
         out->refused_told_ns = now_ns;
@@ -553,7 +509,7 @@ static void sent_or_dropped(struct veld_outbound *out, const struct veld_run *ru
         return;
     }
     enum veld_drop reason;
-    remedy_of(result, &reason);
+    veld_send_remedy(result, &reason);
     drop(out, reason, n);
     if (reason == VELD_DROP_TOO_BIG)
         tell_refused(out, run, len);
@@ -564,12 +520,10 @@ static void sent_or_dropped(struct veld_outbound *out, const struct veld_run *ru
 
 static void send_singly(struct veld_outbound *out, struct veld_run *run)
 {
-    run->msg.msg_controllen = run->ecn ? CMSG_SPACE(sizeof(int)) : 0;
-    for (uint32_t left = run->len; left > 0; left -= (uint32_t)run->iov.iov_len) {
-        run->iov.iov_len = VELD_MIN(left, run->segment);
-        int result = out->ctx->io->ops->send_now(out->ctx->io, run->from, &run->msg);
-        sent_or_dropped(out, run, result, (uint32_t)run->iov.iov_len, 1);
-        run->iov.iov_base = (uint8_t *)run->iov.iov_base + run->iov.iov_len;
+    for (uint32_t left = run->send.len; left > 0;) {
+        veld_send_single(&run->send, &left);
+        int result = out->ctx->io->ops->send_now(out->ctx->io, run->from, &run->send.msg);
+        sent_or_dropped(out, run, result, (uint32_t)run->send.iov.iov_len, 1);
     }
 }
 
@@ -579,11 +533,12 @@ void veld_outbound_sent(struct veld_outbound *out, uint32_t token, int result)
     struct veld_run *run = &out->runs[token];
     out->in_flight--;
     enum veld_drop reason;
-    if (result >= 0 || run->segments == 1 || remedy_of(result, &reason) == COUNT) {
-        sent_or_dropped(out, run, result, run->segment, run->segments);
+    if (result >= 0 || run->send.segments == 1 ||
+        veld_send_remedy(result, &reason) == VELD_SEND_COUNT) {
+        sent_or_dropped(out, run, result, run->send.segment, run->send.segments);
         return;
     }
-    if (remedy_of(result, &reason) == SPLIT_AND_STOP_OFFLOAD &&
+    if (veld_send_remedy(result, &reason) == VELD_SEND_SPLIT_AND_STOP_OFFLOAD &&
         out->segment_offload[run->from]) {
         out->segment_offload[run->from] = false;
         veld_warn("worker %u: UDP segmentation offload does not work on the interface it sends "

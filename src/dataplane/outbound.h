@@ -4,7 +4,8 @@
  *
  * A run is up to 64 datagrams of one session behind one another in the arena,
  * all of one size but the last and of one ECN field; UDP_SEGMENT cuts it in the kernel. Packets for a
- * peer without a session wait (hold.h) until `look` finds one.
+ * peer without a session wait (hold.h) until `look` finds one. On a circuit each
+ * datagram has the relay's header before it, and the run goes to the relay.
  *
  * Invariants:
  *  - every counter sealed comes from veld_session_reserve, and the runs of one
@@ -25,30 +26,21 @@
 
 #include "dataplane/context.h"
 #include "dataplane/hold.h"
+#include "dataplane/send.h"
 #include "dataplane/super.h"
 #include "dataplane/too_big.h"
 
 #define VELD_SEND_ARENA_SIZE (384u * 1024)
 #define VELD_RUNS_MAX        256
-#define VELD_RUN_SEGMENTS    64    /* UDP_MAX_SEGMENTS before Linux 6.9 */
-#define VELD_DATAGRAM_MAX    65507 /* UDP payload over IPv4, also what one send may hold */
 
 struct veld_run {
-    struct msghdr msg;
-    struct iovec iov;
-    /* UDP_SEGMENT; IP_TOS or IPV6_TCLASS */
-    _Alignas(
-        struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
-    struct sockaddr_in6 to; /* a copy: the path may be gone when the send is told */
+    struct veld_send send;
     struct veld_session *session;
     const struct veld_path *path; /* both: within the turn only */
     struct veld_peer_ref peer;
     enum veld_io_socket from;
-    uint32_t len;
-    uint16_t segment; /* datagram length: of all but the last */
-    uint16_t segments;
-    uint8_t ecn; /* of every inner packet in it */
-    bool closed; /* a shorter datagram came */
+    uint8_t prefix; /* bytes of a relay's header before each datagram */
+    bool closed;    /* a shorter datagram came */
 };
 
 struct veld_outbound {
@@ -65,6 +57,7 @@ struct veld_outbound {
     struct veld_run runs[VELD_RUNS_MAX];
     struct veld_aead_job jobs[VELD_AEAD_BATCH_MAX];
     struct veld_hold hold;
+    struct veld_circuit_way circuit; /* of the packet in hand, when its path is a circuit */
     struct veld_too_big too_big;
     uint64_t refused_told_ns; /* when TOO_BIG was last told */
     uint32_t fragment_id;     /* of IPv6 fragments: the last used */

@@ -22,10 +22,11 @@
 struct veld_path {
     struct veld_rcu rcu;
     struct veld_endpoint endpoint;
-    struct sockaddr_in6 to; /* or sockaddr_in: whichever fits the socket */
+    struct sockaddr_in6 to; /* or sockaddr_in: whichever fits the socket; unused by a circuit */
     socklen_t to_len;
     /* Bit w: worker w may leave by its own port for lanes above 0; the peer has answered it. */
     uint64_t lane_ports;
+    uint8_t prefix; /* a circuit: bytes of the relay's header before each datagram; else 0 */
     uint16_t mtu;   /* inner packets that pass */
     bool mtu_known; /* and nothing larger does: senders may be told so */
 };

@@ -19,6 +19,7 @@ typedef _Atomic uint64_t veld_counter;
 struct veld_counters {
     _Alignas(VELD_CACHE_LINE) veld_counter drops[VELD_DROP_COUNT];
     veld_counter datagrams_received, datagrams_sent;
+    veld_counter datagrams_forwarded, bytes_forwarded; /* relayed for others */
     veld_counter packets_from_tun, packets_to_tun;
     veld_counter super_packets_from_tun, super_packets_to_tun;
 };

@@ -34,7 +34,11 @@ struct veld_worker {
 
 static void on_sent(void *ctx, uint32_t token, int result)
 {
-    veld_outbound_sent(&((struct veld_worker *)ctx)->outbound, token, result);
+    struct veld_worker *w = ctx;
+    if (token & VELD_FORWARD_TOKEN)
+        veld_inbound_forwarded(&w->inbound, token, result);
+    else
+        veld_outbound_sent(&w->outbound, token, result);
 }
 
 static void on_written(void *ctx, uint32_t token, int result)
@@ -46,7 +50,8 @@ static void on_written(void *ctx, uint32_t token, int result)
         veld_inbound_written(&w->inbound, token, result);
 }
 
-static_assert(VELD_RUNS_MAX <= VELD_IO_SENDS_MAX && VELD_JOINS_MAX <= VELD_IO_WRITES_MAX,
+static_assert(VELD_RUNS_MAX + VELD_FORWARDS_MAX <= VELD_IO_SENDS_MAX &&
+                  VELD_JOINS_MAX <= VELD_IO_WRITES_MAX,
               "io.h's bounds");
 
 /* ---- The loop ---- */
@@ -132,6 +137,7 @@ static int open_parts(struct veld_worker *w, const struct veld_worker_config *cf
         return veld_fail(diag, VELD_E_NOMEM, "out of memory for a worker's buffers");
     veld_outbound_set_offload(&w->outbound, cfg->udp_segment);
     veld_inbound_init(&w->inbound, &w->ctx, cfg->udp_segments_max);
+    w->inbound.forwarder.segment_offload = cfg->udp_segment;
     struct veld_io_config io = {.tun_fd = cfg->tun_fd,
                                 .udp_fd = cfg->udp_fd,
                                 .lane_fd = cfg->lane_fd,

@@ -24,7 +24,7 @@ STRANGE = {
     "runt": ["", "c1", "c4" * 15, datagram(DATA, 16), datagram(DATA, 31),
              datagram(INITIATION, 191), datagram(RESPONSE, 103), datagram(COOKIE, 71)],
     "unknown_type": ["00" * 20, "01" * 100, "ff" * 1400, datagram(0xC0, 192),
-                     datagram(RELAYED, 100), "000100002112a443" + "00" * 12],
+                     datagram(0xC6, 100), "000100002112a443" + "00" * 12],
     "bad_version": [datagram(INITIATION, 192, version=0), datagram(DATA, 100, version=2)],
     "bad_header": [datagram(INITIATION, 192, flags=1), datagram(INITIATION, 192, lane=1),
                    datagram(INITIATION, 192, counter=1), datagram(RESPONSE, 104, counter=1),
@@ -33,6 +33,7 @@ STRANGE = {
     "oversized": [datagram(INITIATION, 193), datagram(RESPONSE, 1000), datagram(COOKIE, 65000)],
     "unknown_index": [datagram(DATA, 32), datagram(DATA, 1400, lane=63, flags=0xf),
                       datagram(DATA, 65000, counter=(1 << 64) - 1)],
+    "unknown_circuit": [datagram(RELAYED, 100), datagram(RELAYED, 48), datagram(RELAYED, 65000)],
     "bad_mac1": [datagram(INITIATION, 192), datagram(INITIATION, 192, index=0)],
 }
 

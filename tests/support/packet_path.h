@@ -142,8 +142,12 @@ static inline void complete_sends(struct site *s)
         if (s->sent[i].told)
             continue;
         s->sent[i].told = true;
-        veld_outbound_sent(s->out, s->sent[i].token,
-                           s->send_result < 0 ? s->send_result : (int)s->sent[i].len);
+        uint32_t token = s->sent[i].token;
+        int result = s->send_result < 0 ? s->send_result : (int)s->sent[i].len;
+        if (token & VELD_FORWARD_TOKEN)
+            veld_inbound_forwarded(s->in, token, result);
+        else
+            veld_outbound_sent(s->out, token, result);
     }
 }
 
@@ -187,6 +191,7 @@ static inline struct site *site_new(unsigned thread)
     cr_assert_eq(veld_index_init(&s->tables.index), 0);
     atomic_init(&s->tables.routes, veld_routes_build(NULL, 0));
     cr_assert_eq(veld_handshakes_init(&s->tables.handshakes), 0);
+    cr_assert_eq(veld_circuits_init(&s->tables.circuits), 0);
     int fd = eventfd(0, EFD_NONBLOCK);
     cr_assert_eq(veld_event_queue_init(&s->events, VELD_EVENT_QUEUE_SIZE, fd), 0);
     cr_assert_eq(veld_event_queue_init(&s->handshakes, VELD_HANDSHAKE_QUEUE_SIZE, fd), 0);
@@ -220,6 +225,7 @@ static inline void site_free(struct site *s)
     veld_event_queue_free(&s->events);
     veld_event_queue_free(&s->handshakes);
     veld_handshakes_free(&s->tables.handshakes);
+    veld_circuits_free(&s->tables.circuits);
     s->ctx.aead->free_ctx(s->ctx.aead_ctx);
     veld_outbound_free(s->out);
     free(s->out);

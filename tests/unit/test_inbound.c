@@ -259,7 +259,7 @@ Test(inbound, header_faults)
     give_datagram();
     check_dropped(VELD_DROP_RUNT, 2);
     make_datagram(60);
-    datagram[0] = VELD_RELAYED;
+    datagram[0] = VELD_RELAYED + 1;
     give_datagram();
     check_dropped(VELD_DROP_TYPE, 1);
     make_datagram(60);
