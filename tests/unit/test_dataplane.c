@@ -42,7 +42,10 @@ static void send_text(int fd, const char *to, const char *text)
 static void expect_text(int fd, const char *text)
 {
     char got[100];
-    ssize_t n = recv(fd, got, sizeof got, 0);
+    ssize_t n;
+    do
+        n = recv(fd, got, sizeof got, 0);
+    while (n < 0 && errno == EINTR);
     cr_assert_eq(n, (ssize_t)strlen(text), "%s: %s", text, n < 0 ? strerror(errno) : "length");
     cr_assert_arr_eq(got, text, (size_t)n);
 }
@@ -98,7 +101,8 @@ static void tcp_stream(const char *at_a, const char *at_b)
     cr_assert_eq(pthread_create(&t, NULL, stream_writer, &out), 0);
     static uint8_t got[65536];
     size_t at = 0;
-    for (ssize_t n; (n = read(in, got, sizeof got)) > 0;)
+    /* Work for a ring that this thread made may interrupt it. */
+    for (ssize_t n; (n = read(in, got, sizeof got)) > 0 || (n < 0 && errno == EINTR);)
         for (ssize_t i = 0; i < n; i++, at++)
             if (got[i] != pattern(at))
                 cr_assert(0, "byte %zu differs", at);
@@ -490,4 +494,137 @@ Test(dataplane, io_uring_asked_for_and_forbidden_says_so_and_leaves_nothing)
     cr_assert(strstr(diag.text, "--engine poll"), "%s", diag.text);
     cr_assert_eq(if_nametoindex("veld-a"), 0);
     cr_assert_null(dp);
+}
+
+/* ---- Through a relay ---- */
+
+#define TO_A   0xaaaa0001u /* numbers, as their readers gave them */
+#define TO_B   0xbbbb0002u
+#define FROM_A 0xcccc0003u
+#define FROM_B 0xdddd0004u
+
+static void use_relay(struct veld_dataplane *dp, const char *relay, uint32_t number,
+                      uint32_t index)
+{
+    struct veld_endpoint at, circuit = veld_endpoint_circuit(number);
+    struct veld_circuit c = {.number = number, .relay = 9, .remote_index = index};
+    cr_assert_eq(veld_endpoint_parse(relay, &at), 0);
+    cr_assert_eq(veld_dataplane_circuit_set(dp, &c), VELD_E_NOENT, "no such peer yet");
+    cr_assert_eq(veld_dataplane_peer_add(dp, 9), 0);
+    cr_assert_eq(veld_dataplane_peer_set_endpoint(dp, 9, &at), 0);
+    cr_assert_eq(veld_dataplane_circuit_set(dp, &c), 0);
+    cr_assert_eq(veld_dataplane_peer_set_endpoint(dp, 1, &circuit), 0);
+    cr_assert_eq(veld_dataplane_peer_set_lane_ports(dp, 1, 2), VELD_E_UNSUPPORTED);
+    cr_assert_eq(veld_dataplane_peer_set_mtu(dp, 1, (struct veld_path_size){1404, true}), 0);
+}
+
+static void add_member(struct veld_dataplane *r, uint32_t id, const char *endpoint)
+{
+    struct veld_endpoint ep;
+    cr_assert_eq(veld_endpoint_parse(endpoint, &ep), 0);
+    cr_assert_eq(veld_dataplane_peer_add(r, id), 0);
+    cr_assert_eq(veld_dataplane_peer_set_endpoint(r, id, &ep), 0);
+}
+
+/* a and b reach each other by r alone, which has no session with them. */
+static struct veld_dataplane *open_relay(const char *a_at, const char *b_at, const char *r_at,
+                                         unsigned workers)
+{
+    struct veld_dataplane *r = open_one("veld-r", r_at, workers);
+    struct veld_forward to_b = {.number = FROM_A, .from = 1, .to = 2, .to_index = TO_B};
+    struct veld_forward to_a = {.number = FROM_B, .from = 2, .to = 1, .to_index = TO_A};
+    add_member(r, 1, a_at);
+    cr_assert_eq(veld_dataplane_forward_set(r, &to_b), VELD_E_NOENT);
+    add_member(r, 2, b_at);
+    cr_assert_eq(veld_dataplane_forward_set(r, &to_b), 0);
+    cr_assert_eq(veld_dataplane_forward_set(r, &to_a), 0);
+    cr_assert_eq(veld_dataplane_start(r, &diag), 0, "%s", diag.text);
+    use_relay(a, r_at, TO_A, FROM_A);
+    use_relay(b, r_at, TO_B, FROM_B);
+    return r;
+}
+
+static void relay_everything(const char *a_at, const char *b_at, const char *r_at,
+                             unsigned workers)
+{
+    struct veld_forward_use use;
+    struct veld_dataplane_stats s;
+    setup(a_at, b_at, workers);
+    install_both((uint8_t)workers);
+    struct veld_dataplane *r = open_relay(a_at, b_at, r_at, workers);
+    carry_everything();
+    check_clean(r);
+    veld_dataplane_get_stats(r, &s);
+    cr_assert_eq(s.datagrams_forwarded, s.datagrams_received);
+    cr_assert_eq(s.datagrams_sent, s.datagrams_received);
+    cr_assert_eq(veld_dataplane_forward_use(r, FROM_A, &use), 0);
+    cr_assert_gt(use.bytes, 2 * STREAM_BYTES);
+    cr_assert_gt(use.last_ns, 0);
+    veld_dataplane_peer_remove(r, 2);
+    cr_assert_eq(veld_dataplane_forward_use(r, FROM_A, &use), VELD_E_NOENT, "it ends with b");
+    cr_assert_eq(veld_dataplane_forward_use(r, FROM_B, &use), VELD_E_NOENT);
+    teardown();
+    veld_dataplane_close(r);
+}
+
+BY_EACH_ENGINE(relays_over_v4)
+{
+    relay_everything("127.0.0.1:5001", "127.0.0.1:5002", "127.0.0.1:5003", 1);
+}
+
+BY_EACH_ENGINE(relays_over_v6_with_two_workers)
+{
+    relay_everything("[::1]:5001", "[::1]:5002", "[::1]:5003", 2);
+}
+
+BY_EACH_ENGINE(control_sends_by_a_circuit)
+{
+    struct veld_dataplane_event ev;
+    struct veld_endpoint circuit = veld_endpoint_circuit(TO_A),
+                         none = veld_endpoint_circuit(TO_A + 1);
+    static const uint8_t message[] = {9, 1, 0, 0};
+    uint8_t handshake[VELD_INITIATION_SIZE] = {0},
+            stun[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+    setup("127.0.0.1:5001", "127.0.0.1:5002", 2);
+    install_both(2);
+    struct veld_dataplane *r =
+        open_relay("127.0.0.1:5001", "127.0.0.1:5002", "127.0.0.1:5003", 1);
+    veld_header_write(handshake, &(struct veld_header){.type = VELD_INITIATION, .index = 3});
+    cr_assert_eq(veld_dataplane_send_datagram(a, &circuit, handshake, sizeof handshake), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_HANDSHAKE);
+    cr_assert_arr_eq(ev.bytes, handshake, sizeof handshake);
+    struct veld_endpoint at_b = veld_endpoint_circuit(TO_B);
+    cr_assert(veld_endpoint_equal(&ev.from, &at_b));
+    cr_assert_eq(veld_dataplane_send_datagram(a, &none, handshake, sizeof handshake),
+                 VELD_E_NOENT);
+    cr_assert_eq(veld_dataplane_send_datagram(a, &circuit, stun, sizeof stun),
+                 VELD_E_UNSUPPORTED);
+
+    cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, sizeof message), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_CONFIRMED);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.type, VELD_DP_MESSAGE);
+    cr_assert(veld_endpoint_equal(&ev.from, &at_b));
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 0, message, sizeof message), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(veld_dataplane_send_on_lane(a, 1, 1, message, sizeof message),
+                 VELD_E_UNSUPPORTED);
+
+    const struct veld_message probe = {.type = VELD_MSG_PROBE, .id = 9, .size = 1424};
+    uint8_t head[VELD_MESSAGE_MAX];
+    size_t len = veld_message_write(head, &probe);
+    shell("ip link set lo mtu 1500");
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, 1425), VELD_E_LIMIT,
+                 "16 bytes less than directly");
+    cr_assert_eq(veld_dataplane_send_probe(a, A_INDEX, head, len, 1424), 0);
+    cr_assert(wait_event(b, &ev));
+    cr_assert_eq(ev.len, 1424);
+
+    veld_dataplane_peer_remove(a, 9);
+    cr_assert_eq(veld_dataplane_send_message(a, A_INDEX, NULL, message, sizeof message),
+                 VELD_E_NOENT, "the circuit ended with its relay");
+    teardown();
+    veld_dataplane_close(r);
 }
