@@ -1,18 +1,51 @@
 /*
  * Datagrams as they come from the network into a worker.
  *
+ * b has a circuit, and relays for a third peer: relayed datagrams reach both, whoever sends them.
+ *
  * The first byte says from whom. From a stranger: the rest is one receive,
  * after two bytes of GRO size; whatever comes, nothing reaches the interface.
  * From a peer: the rest is records {flags, lane, length 2, plaintext}, sealed as
  * the peer would, so that the fuzzer is behind the tag: what reaches the
  * interface is whole IP packets of the peer's own.
  */
-#include "../support/packet_path.h"
+#include "../support/relayed_path.h"
 
 #define FROM_PEER 0x01
 #define LANES     2
+#define CIRCUIT   0x00000001u /* numbers that a fuzzer finds */
+#define FORWARD   0x00000002u
+#define TO_INDEX  0x7e7e7e7eu
 
 static struct pair p;
+
+static void make(void)
+{
+    pair_make(&p, LANES);
+    relayed_add_peer(p.b, FROM_A, A_ENDPOINT);
+    relayed_add_peer(p.b, FROM_B, B_ENDPOINT);
+    struct veld_circuit_spec circuit = {.number = CIRCUIT,
+                                        .kind = VELD_CIRCUIT,
+                                        .from = relayed_ref(p.b, FROM_A),
+                                        .to = relayed_ref(p.b, FROM_A)};
+    cr_assert_eq(veld_circuits_set(&p.b->tables.circuits, &circuit), 0);
+    relayed_set_forward(p.b, FORWARD, FROM_A, FROM_B, TO_INDEX, 0);
+}
+
+/* What left is relayed, with the other index, to the other one, and is nothing relayed. */
+static void check_relayed(void)
+{
+    for (unsigned i = 0; i < p.b->n_sent; i++) {
+        const struct sent *s = &p.b->sent[i];
+        cr_assert_eq(ntohs(s->to.sin_port), 2000);
+        for (uint32_t at = 0; at < s->len; at += s->segment) {
+            cr_assert_geq(s->len - at, (uint32_t)VELD_RELAYED_MIN);
+            cr_assert_eq(s->bytes[at], VELD_RELAYED);
+            cr_assert_eq(veld_load_be32(s->bytes + at + 4), TO_INDEX);
+            cr_assert(veld_is_relayable(s->bytes[at + 16]));
+        }
+    }
+}
 
 static void check_written(void)
 {
@@ -73,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!p.a)
-        pair_make(&p, LANES);
+        make();
     if (size < 1)
         return 0;
     for (unsigned lane = 0; lane < LANES; lane++)
@@ -86,8 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     veld_inbound_flush(p.b->in);
 
     check_written();
+    check_relayed();
     cr_assert((data[0] & FROM_PEER) || p.b->n_written == 0);
     complete_writes(p.b, 0);
+    complete_sends(p.b);
     veld_inbound_begin(p.b->in);
     forget(p.b);
     struct veld_dataplane_event ev;
