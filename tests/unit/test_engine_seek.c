@@ -342,3 +342,160 @@ Test(engine_seek, who_is_driven_from_the_lan_looks_for_the_way_back)
     cr_assert(looks);
     pair_free(&w.p);
 }
+
+/* ---- Circuits that end, and circuits in use ---- */
+
+/* The session goes by `circuit`, which is a candidate; so are the others. */
+static void start_by_circuit(struct world *w, const struct veld_endpoint *candidates, size_t n)
+{
+    pair_make(&w->p);
+    w->circuit = candidates[0];
+    w->p.b.address = w->circuit;
+    struct veld_engine_peer_config cfg = peer_config(&w->p.b);
+    cfg.endpoint = (struct veld_endpoint){0};
+    cfg.candidates = candidates;
+    cfg.n_candidates = 1;
+    cr_assert_eq(veld_engine_peer_add(w->p.a.engine, &cfg, &w->p.a.peer), 0);
+    add_peer(&w->p.b, &w->p.a, 0);
+    w->made = handshake(&w->p, &w->p.a, &w->p.b);
+    cr_assert(endpoint_is(&w->p.a, &w->circuit));
+    cfg.n_candidates = n;
+    cr_assert_eq(veld_engine_peer_set(w->p.a.engine, w->p.a.peer, &cfg), 0);
+}
+
+static void set_candidates(struct world *w, const struct veld_endpoint *candidates, size_t n)
+{
+    struct veld_engine_peer_config cfg = peer_config(&w->p.b);
+    cfg.endpoint = (struct veld_endpoint){0};
+    cfg.candidates = candidates;
+    cfg.n_candidates = n;
+    cr_assert_eq(veld_engine_peer_set(w->p.a.engine, w->p.a.peer, &cfg), 0);
+}
+
+Test(engine_seek, a_circuit_that_ends_is_left_at_once)
+{
+    struct world w;
+    const struct veld_endpoint circuits[2] = {veld_endpoint_circuit(0xc0000001),
+                                              veld_endpoint_circuit(0xc0000002)};
+    start_by_circuit(&w, circuits, 2);
+    advance_ms(&w.p, 10000);
+    set_candidates(&w, &circuits[1], 1);
+    cr_assert_eq(step(&w.p, &w.p.a, &(struct veld_event){.type = VELD_EV_TIMER}), 1);
+    cr_assert_not_null(action(&w.p.a, VELD_ACT_WANTED));
+    struct veld_action asked = *ping_to(&w, &circuits[1]);
+    answer(&w, &asked, &circuits[1]);
+    cr_assert(endpoint_is(&w.p.a, &circuits[1]));
+    cr_assert_eq(current(&w.p.a), w.made.initiator_index, "the session goes on");
+    pair_free(&w.p);
+}
+
+Test(engine_seek, without_a_session_a_circuit_that_ends_is_forgotten)
+{
+    struct world w;
+    const struct veld_endpoint candidates[2] = {veld_endpoint_circuit(0xc0000001),
+                                                ep("198.51.100.9:7")};
+    start_by_circuit(&w, candidates, 2);
+    on_peer(&w.p, &w.p.a, VELD_EV_GOODBYE);
+    set_candidates(&w, &candidates[1], 1);
+    cr_assert(endpoint_is(&w.p.a, &candidates[1]));
+    pair_free(&w.p);
+}
+
+Test(engine_seek, a_circuit_of_the_last_run_is_no_address)
+{
+    struct world w;
+    pair_make(&w.p);
+    struct veld_engine_peer_config cfg = peer_config(&w.p.b);
+    cfg.endpoint = (struct veld_endpoint){0};
+    cfg.last_known = veld_endpoint_circuit(0xc0000001);
+    cr_assert_eq(veld_engine_peer_add(w.p.a.engine, &cfg, &w.p.a.peer), 0);
+    cr_assert(endpoint_is(&w.p.a, &(struct veld_endpoint){0}));
+    pair_free(&w.p);
+}
+
+Test(engine_seek, on_a_circuit_addresses_are_asked_every_minute_while_data_is_sent)
+{
+    struct world w;
+    const struct veld_endpoint candidates[2] = {veld_endpoint_circuit(0xc0000001),
+                                                ep("198.51.100.9:7")};
+    unsigned wanted, idle = 0, used = 0;
+    start_by_circuit(&w, candidates, 2);
+    seek(&w);
+    pings_in(&w, 10000, &candidates[1], &wanted);
+    for (unsigned k = 0; k < 60; k++) {
+        cr_assert_eq(step(&w.p, &w.p.a,
+                          &(struct veld_event){.type = VELD_EV_ACTIVITY, .peer = w.p.a.peer}),
+                     0);
+        idle += ping_to(&w, &candidates[1]) != NULL;
+        idle += pings_in(&w, 1000, &candidates[1], &wanted);
+    }
+    cr_assert_eq(idle, 0);
+    for (unsigned k = 0; k < 60; k++) { /* and what is sent is answered */
+        cr_assert_eq(step(&w.p, &w.p.a,
+                          &(struct veld_event){.type = VELD_EV_ACTIVITY,
+                                               .peer = w.p.a.peer,
+                                               .last_sent_data_ns = w.p.now.mono_ns - 1,
+                                               .last_received_ns = w.p.now.mono_ns}),
+                     0);
+        used += ping_to(&w, &candidates[1]) != NULL;
+        used += pings_in(&w, 1000, &candidates[1], &wanted);
+    }
+    cr_assert_eq(used, VELD_SEEK_ROUNDS);
+    pair_free(&w.p);
+}
+
+Test(engine_seek, a_peer_that_goes_on_sending_by_a_circuit_makes_few_pings)
+{
+    struct world w;
+    struct veld_endpoint circuit = veld_endpoint_circuit(0xc0000001);
+    unsigned pings = 0;
+    start(&w, &circuit, 1);
+    for (unsigned k = 0; k < 100; k++) { /* 10 s; the dataplane tells so often */
+        on_session(&w.p, &w.p.a, VELD_EV_MOVED, w.made.initiator_index, &w.circuit);
+        const struct veld_action *asked = ping_to(&w, &w.p.b.address);
+        if (asked) {
+            struct veld_action copy = *asked;
+            pings++;
+            answer(&w, &copy, &w.p.b.address);
+        }
+        unsigned wanted;
+        cr_assert_eq(pings_in(&w, 100, &w.p.b.address, &wanted), 0);
+    }
+    cr_assert_eq(pings, 5);
+    cr_assert(endpoint_is(&w.p.a, &w.p.b.address));
+    pair_free(&w.p);
+}
+
+/* A NAT's mapping is kept by the keepalive that was asked for, and by nothing else. */
+Test(engine_seek, an_idle_session_sends_its_keepalives_and_no_more)
+{
+    struct world w;
+    const struct veld_endpoint candidates[3] = {ep("198.51.100.9:7"), ep("192.168.7.2:51820"),
+                                                veld_endpoint_circuit(0xc0000001)};
+    for (unsigned keepalive_s = 0; keepalive_s <= 25; keepalive_s += 25) {
+        start(&w, candidates, 3);
+        struct veld_engine_peer_config cfg = peer_config(&w.p.b);
+        cfg.candidates = candidates;
+        cfg.n_candidates = 3;
+        cfg.keepalive_s = (uint16_t)keepalive_s;
+        cr_assert_eq(veld_engine_peer_set(w.p.a.engine, w.p.a.peer, &cfg), 0);
+        unsigned sent = 0;
+        for (unsigned k = 0; k < 100; k++) { /* not to where its initiator makes new keys */
+            cr_assert_eq(
+                step(&w.p, &w.p.a,
+                     &(struct veld_event){.type = VELD_EV_ACTIVITY, .peer = w.p.a.peer}),
+                0);
+            sent += actions_of(&w.p.a, VELD_ACT_SEND_MESSAGE);
+            cr_assert_eq(actions_of(&w.p.a, VELD_ACT_SEND), 0);
+            while (veld_engine_deadline(w.p.a.engine) <= w.p.now.mono_ns) {
+                cr_assert_eq(step(&w.p, &w.p.a, &(struct veld_event){.type = VELD_EV_TIMER}),
+                             1);
+                sent += (unsigned)w.p.a.out.n;
+            }
+            advance_ms(&w.p, 1000);
+        }
+        cr_assert_leq(sent, VELD_SEEK_ROUNDS + (keepalive_s ? 100 / keepalive_s : 0), "%u",
+                      sent);
+        pair_free(&w.p);
+    }
+}

@@ -61,6 +61,7 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
     if (!silent && !p->link->silent && p->link->said_since_ns &&
         veld_ns_since(now_ns, p->link->said_since_ns) >= VELD_SUSPECT_S * VELD_NS_PER_S)
         veld_seek_suspect(s, p);
+    veld_seek_activity(s, p, ev->last_sent_data_ns);
     veld_probe_activity(s, p, ev->last_sent_data_ns);
     return silent || needs_rekey(p) ? veld_attempt_start(s, p) : 0;
 }

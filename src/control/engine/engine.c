@@ -91,7 +91,9 @@ static struct veld_endpoint best_guess(const struct veld_engine_peer_config *cfg
 {
     if (cfg->endpoint.ip.family)
         return cfg->endpoint;
-    if (cfg->last_known.ip.family && veld_endpoint_usable(&cfg->last_known))
+    /* A circuit that was is none now, unless it is a candidate. */
+    if (cfg->last_known.ip.family && !veld_endpoint_is_circuit(&cfg->last_known) &&
+        veld_endpoint_usable(&cfg->last_known))
         return cfg->last_known;
     return cfg->n_candidates ? cfg->candidates[0] : (struct veld_endpoint){0};
 }
@@ -150,6 +152,25 @@ int veld_engine_peer_add(struct veld_engine *e, const struct veld_engine_peer_co
     return 0;
 }
 
+static bool is_at_a_known_circuit(const struct veld_engine_peer *p)
+{
+    bool known = false;
+    for (size_t i = 0; i < p->n_candidates; i++)
+        known |= veld_endpoint_equal(&p->candidates[i], &p->endpoint);
+    return known && veld_endpoint_is_circuit(&p->endpoint);
+}
+
+/* What is sent there from now on goes nowhere. */
+static void leave_circuit(struct veld_engine_peer *p, const struct veld_engine_peer_config *cfg)
+{
+    if (p->link && veld_slot_used(&p->link->current)) {
+        veld_seek_ended(p);
+        return;
+    }
+    p->endpoint = best_guess(cfg);
+    p->endpoint_proved_ns = 0;
+}
+
 int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
                          const struct veld_engine_peer_config *cfg)
 {
@@ -159,10 +180,12 @@ int veld_engine_peer_set(struct veld_engine *e, uint32_t id,
     bool has_endpoint = cfg->endpoint.ip.family != 0;
     if (memcmp(cfg->pub, p->pub, sizeof p->pub) != 0 || !is_sound(cfg))
         return VELD_E_INVAL;
-    bool news = has_new_candidates(p, cfg);
+    bool news = has_new_candidates(p, cfg), by_circuit = is_at_a_known_circuit(p);
     int rc = set_candidates(p, cfg);
     if (rc < 0)
         return rc;
+    if (by_circuit && !is_at_a_known_circuit(p))
+        leave_circuit(p, cfg);
     p->keepalive_s = cfg->keepalive_s;
     /* Saying the same again does not call back a peer that has moved on since. */
     bool moved = has_endpoint && !veld_endpoint_equal(&cfg->endpoint, &p->configured);

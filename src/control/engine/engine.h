@@ -52,7 +52,8 @@ struct veld_engine;
 #define VELD_CHALLENGE_TIMEOUT_S 5 /* an unanswered path challenge is forgotten */
 #define VELD_SEEK_ROUNDS         5 /* of pings in a search for a better path (seek.c) */
 #define VELD_SEEK_GAP_NS         (5 * VELD_NS_PER_S) /* from one search with a peer to the next */
-#define VELD_SEEK_PINGS_PER_S    200                 /* of all searches */
+#define VELD_SEEK_AGAIN_S        60  /* on a circuit that is in use, without being asked to */
+#define VELD_SEEK_PINGS_PER_S    200 /* of all searches */
 #define VELD_SUSPECT_S           1 /* sent data and heard nothing for so long: is the path alive? */
 #define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
 #define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */

@@ -129,7 +129,7 @@ void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
         return;
     if (veld_endpoint_is_circuit(to) && !veld_endpoint_is_circuit(&p->endpoint)) {
         /* It has not found the direct path yet, or has lost it: does it still lead there? */
-        veld_seek_suspect(s, p);
+        veld_seek_strayed(s, p);
         return;
     }
     if (c->sent_ns &&

@@ -60,12 +60,14 @@ struct veld_engine_challenge {
 
 /* A search for a better path, or whether the one in use is alive (seek.c). */
 struct veld_engine_seek {
-    uint8_t secret[32]; /* what tokens are made of */
-    uint64_t began_ns;  /* the last one; 0: there was none */
-    uint64_t at_ns;     /* the next round, or the next search; VELD_NEVER: none */
-    uint8_t round;      /* made of it */
-    bool suspect;       /* the endpoint is to answer too */
-    bool answered;      /* and has, or there is another by now */
+    uint8_t secret[32];   /* what tokens are made of */
+    uint64_t began_ns;    /* the last one; 0: there was none */
+    uint64_t at_ns;       /* the next round, or the next search; VELD_NEVER: none */
+    uint8_t round;        /* made of it */
+    bool suspect;         /* the endpoint is to answer too */
+    bool answered;        /* and has, or there is another by now */
+    bool ended;           /* the endpoint is a circuit that is gone: search for another */
+    uint64_t answered_ns; /* when the endpoint last did; 0: never */
 };
 
 /* A ping somebody asked for. */

@@ -9,6 +9,9 @@
  * the endpoint did not. Both ends search when they hear of candidates: that opens the NATs
  * between them from both sides.
  *
+ * A circuit that has ended is dead at once. One in use, while data is sent, is compared with
+ * the peer's addresses again every VELD_SEEK_AGAIN_S.
+ *
  * Bounds: a search is VELD_SEEK_ROUNDS rounds in under 4 s, and the next begins
  * VELD_SEEK_GAP_NS after the last began; all searches together send VELD_SEEK_PINGS_PER_S.
  */
@@ -20,6 +23,8 @@
 static const uint16_t wait_ms[VELD_SEEK_ROUNDS] = {0, 250, 500, 1000, 2000};
 /* Unanswered for so many rounds the endpoint is taken for dead. */
 #define MUTE_AFTER 2
+/* An endpoint that answered so lately is not asked again because the peer sends by a circuit. */
+#define FRESH_NS (2 * VELD_NS_PER_S)
 
 static bool is_mute(const struct veld_engine_seek *k)
 {
@@ -87,13 +92,13 @@ static void next_round(struct veld_step *s, struct veld_engine_peer *p)
                                            : VELD_NEVER;
 }
 
-static void begin(struct veld_step *s, struct veld_engine_peer *p)
+static void begin(struct veld_step *s, struct veld_engine_peer *p, uint8_t round)
 {
     struct veld_engine_seek *k = &p->link->seek;
     veld_step_random(s, k->secret, sizeof k->secret);
     k->began_ns = s->now.mono_ns;
-    k->round = 0;
-    k->answered = false;
+    k->round = round;
+    k->answered = k->ended = false;
     next_round(s, p);
 }
 
@@ -125,7 +130,29 @@ void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p)
     if (!has_session(p) || (k->suspect && k->at_ns != VELD_NEVER))
         return;
     k->suspect = true; /* at once: a dead path is worse than a ping too many */
-    begin(s, p);
+    begin(s, p, 0);
+}
+
+void veld_seek_ended(struct veld_engine_peer *p)
+{
+    p->link->seek.ended = true;
+    p->link->seek.at_ns = 0;
+}
+
+void veld_seek_strayed(struct veld_step *s, struct veld_engine_peer *p)
+{
+    const uint64_t answered_ns = p->link->seek.answered_ns;
+    if (!answered_ns || veld_ns_since(s->now.mono_ns, answered_ns) >= FRESH_NS)
+        veld_seek_suspect(s, p);
+}
+
+void veld_seek_activity(struct veld_step *s, struct veld_engine_peer *p, uint64_t sent_data_ns)
+{
+    const uint64_t again_ns = VELD_SEEK_AGAIN_S * VELD_NS_PER_S;
+    bool in_use = sent_data_ns && veld_ns_since(s->now.mono_ns, sent_data_ns) < again_ns;
+    if (in_use && veld_endpoint_is_circuit(&p->endpoint) && has_session(p) &&
+        veld_ns_since(s->now.mono_ns, p->link->seek.began_ns) >= again_ns)
+        veld_seek_start(s, p);
 }
 
 void veld_seek_due(struct veld_step *s, struct veld_engine_peer *p)
@@ -135,9 +162,13 @@ void veld_seek_due(struct veld_step *s, struct veld_engine_peer *p)
         return;
     if (!has_session(p)) {
         k->at_ns = VELD_NEVER;
+        k->ended = false;
+    } else if (k->ended) {
+        k->suspect = true;
+        begin(s, p, MUTE_AFTER);
     } else if (k->round == VELD_SEEK_ROUNDS) { /* wanted, and its time has come */
         k->suspect = false;
-        begin(s, p);
+        begin(s, p, 0);
     } else {
         next_round(s, p);
     }
@@ -159,6 +190,7 @@ bool veld_seek_pong(struct veld_step *s, struct veld_engine_peer *p,
     if (here || moves) {
         k->answered = true;
         k->suspect = false;
+        k->answered_ns = s->now.mono_ns;
     }
     if (moves)
         veld_path_proved(s, p, from);
