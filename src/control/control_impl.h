@@ -186,6 +186,8 @@ void veld_self_stun_start(struct veld_control *c);
 void veld_self_stun_stop(struct veld_control *c);
 /* A new round, soon. */
 void veld_self_stun_ask(struct veld_control *c);
+/* A peer is sought, and shall be told where we are seen now. */
+void veld_self_stun_on_wanted(struct veld_control *c);
 void veld_self_stun_on_address_change(struct veld_control *c);
 /* Twice a second. */
 void veld_self_stun_tick(struct veld_control *c);

@@ -184,6 +184,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 
 static void wanted(struct veld_control *c, const struct veld_action *a)
 {
+    veld_self_stun_on_wanted(c);
     if (c->hooks.on_wanted)
         c->hooks.on_wanted(c->hooks.ctx, a->peer);
 }

@@ -23,9 +23,10 @@ def behind():
         yield net, a, box, server
 
 
-def masquerade(box, how=""):
+def masquerade(box, how="", what=""):
     box.run("nft", "add table ip nat; add chain ip nat out { type nat hook postrouting "
-            f"priority srcnat; }}; add rule ip nat out ip saddr 192.168.5.0/24 masquerade {how}")
+            f"priority srcnat; }}; add rule ip nat out ip saddr 192.168.5.0/24 {what} masquerade "
+            f"{how}")
 
 
 def start(a, server, lies=("", "")):
@@ -112,3 +113,22 @@ def test_netcheck_tells_it_to_people_and_to_programs(behind):
     a.stop()
     stopped = a.veld("netcheck", check=False)
     assert stopped.returncode == 1 and "veld up" in stopped.stderr, stopped.stderr
+
+
+def test_a_mapping_that_ended_is_asked_for_anew_when_a_peer_is_sought(behind):
+    _, a, box, server = behind
+    masquerade(box)
+    server.spawn(sys.executable, SERVER, "8.8.1.2")
+    key = server.keygen()
+    peer = dict(name="gone", pubkey=key, endpoint="8.8.1.99:51820", vpn_ip="10.0.0.9")
+    a.keygen()
+    a.start(toml(vpn_ip=["10.0.0.1/24"], name="machine-a", stun_servers=["8.8.1.2:3478"],
+                 peers=[peer]))
+    eventually(lambda: reach(a)["ipv4"]["answered"] == 1, "it is known where it is seen")
+    before = reach(a)["ipv4"]["mapped"]
+    box.run("nft", "flush ruleset")
+    masquerade(box, "to :40000-40100", "meta l4proto udp")
+    box.run("conntrack", "-F")
+    # The peer is called at the start, and again every 5 s; else it would be asked after 300 s.
+    eventually(lambda: reach(a)["ipv4"]["mapped"] not in (before, "-"), "asked anew", 30)
+    assert 40000 <= int(reach(a)["ipv4"]["mapped"].rsplit(":", 1)[1]) <= 40100

@@ -4,7 +4,8 @@
  * Asked are `stun_servers`; else the coord server's host at its port; else connected peers that
  * have public addresses, which answer those whom they talk to. At the start, when addresses
  * change, for `veld netcheck`, and every REFRESH_NS while there is a session: never for an idle
- * machine.
+ * machine. And when a peer is sought and the last round is FRESH_NS ago: behind a NAT the mapping may
+ * have ended since, and the one that the peer is told of is another.
  *
  * What a server says is a hint (self.h). Requests of others are answered only where they come from
  * the address of a peer with a session: nobody else learns that something listens here.
@@ -18,8 +19,10 @@
 
 #include <gio/gio.h>
 
-#define SETTLE_MS       500 /* addresses come in twos, and routes after them */
-#define REFRESH_NS      (300 * VELD_NS_PER_S)
+#define SETTLE_MS  500 /* addresses come in twos, and routes after them */
+#define REFRESH_NS (300 * VELD_NS_PER_S)
+#define FRESH_NS                                                                               \
+    (20 * VELD_NS_PER_S) /* NATs forget after 30 s at the earliest (RFC 4787, 4.3: 120) */
 #define GAP_NS          (2 * VELD_NS_PER_S) /* between two rounds */
 #define PEERS_ASKED_MAX 2
 
@@ -184,6 +187,15 @@ void veld_self_stun_ask(struct veld_control *c)
     guint wait_ms = next > now ? (guint)((next - now) / VELD_NS_PER_MS) : 0;
     if (!s->begin)
         s->begin = g_timeout_add(MAX(wait_ms, SETTLE_MS), on_begin, s);
+}
+
+void veld_self_stun_on_wanted(struct veld_control *c)
+{
+    struct veld_self_stun *s = c->self_stun;
+    bool nat = veld_self_is_behind_nat(c->self, 4) || veld_self_is_behind_nat(c->self, 6);
+    if (!s || !nat || s->begin || veld_clock_mono_ns() - s->begun_ns < FRESH_NS)
+        return;
+    s->begin = g_idle_add(on_begin, s); /* somebody waits */
 }
 
 void veld_self_stun_on_address_change(struct veld_control *c)
