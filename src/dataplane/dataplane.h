@@ -160,7 +160,7 @@ void veld_dataplane_session_retire(struct veld_dataplane *dp, uint32_t local_ind
 void veld_dataplane_peer_drop_held(struct veld_dataplane *dp, uint32_t id);
 
 /*
- * ---- Circuits: paths through a relay (docs/RELAY.md) ----
+ * ---- Circuits: paths through a relay (docs/PROTOCOL.md) ----
  *
  * A circuit is an endpoint (veld_endpoint_circuit(number)) wherever one is taken or told here:
  * what is sent to it leaves for the relay's endpoint behind a header of type VELD_RELAYED, and what
