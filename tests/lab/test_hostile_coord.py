@@ -357,7 +357,8 @@ def test_signals(world):
 
 
 def test_more_signals_than_anybody_means(world):
-    """A thousand that are true, at once: what is not looked into is counted, and nobody is called for it."""
+    """A thousand that are true, at once: what is not looked into is counted, and nobody is called for it.
+    What the tests before sent counts, too."""
     alice, bob = world.key("alice"), world.key("bob")
     as_bob, before = world.member("bob"), world["alice"].status()["coord"]["refused"]
     began = time.monotonic()
@@ -372,7 +373,7 @@ def test_more_signals_than_anybody_means(world):
         return (now["signal_limit"] - before["signal_limit"], now["malformed"] - before["malformed"])
     eventually(lambda: counted()[1] == 1, "the last of it was looked at")
     looked_into = 1000 - counted()[0]
-    assert 16 <= looked_into <= 16 + 4 * (time.monotonic() - began + 1)
+    assert 1 <= looked_into <= 16 + 4 * (time.monotonic() - began + 1)
 
 
 # ---- What is withheld ----
