@@ -137,6 +137,16 @@ bool veld_peer_list_session_end(struct veld_peer_list *l, uint32_t id)
 
 /* ---- What people call it ---- */
 
+bool veld_peer_list_is_at(const struct veld_peer_list *l, const struct veld_ip *ip)
+{
+    for (size_t i = 0; i < l->n_live; i++) {
+        const struct control_peer *p = &l->peers[l->live[i]];
+        if (!p->blocked && p->endpoint.ip.family && veld_ip_equal(&p->endpoint.ip, ip))
+            return true;
+    }
+    return false;
+}
+
 const char *veld_peer_list_name(const struct veld_peer_list *l, uint32_t id, char out[64])
 {
     const struct control_peer *p = veld_peer_list_get(l, id);

@@ -64,6 +64,9 @@ void veld_peer_list_session(struct veld_peer_list *l, uint32_t id);
 /* True when it was the last one. */
 bool veld_peer_list_session_end(struct veld_peer_list *l, uint32_t id);
 
+/* Is a peer that has a session, and is not blocked, at this address? */
+bool veld_peer_list_is_at(const struct veld_peer_list *l, const struct veld_ip *ip);
+
 /* What to call it: its name, else its first address; "peer 7" when it is gone. Returns `out`. */
 const char *veld_peer_list_name(const struct veld_peer_list *l, uint32_t id, char out[64]);
 /*

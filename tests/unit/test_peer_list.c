@@ -199,3 +199,24 @@ Test(peer_list, without_a_network_a_name_ends_by_veld_alone)
     cr_assert_eq(find("b.veld"), 0);
     cr_assert_eq(find("b.mynet.veld"), UINT32_MAX);
 }
+
+/* Who asks by STUN is answered by this: nobody else learns that something listens here. */
+Test(peer_list, at_an_address_is_who_has_a_session_there_and_is_not_blocked)
+{
+    struct veld_ip there = ip("198.51.100.7"), elsewhere = ip("198.51.100.8");
+    struct veld_ip nowhere = {0};
+    put(1, "b", "10.0.0.2");
+    put(2, "c", "10.0.0.3");
+    veld_peer_list_get(&list, 1)->endpoint = (struct veld_endpoint){.ip = there, .port = 4000};
+    cr_assert_not(veld_peer_list_is_at(&list, &there), "it has no session");
+    veld_peer_list_session(&list, 1);
+    veld_peer_list_session(&list, 2);
+    cr_assert(veld_peer_list_is_at(&list, &there));
+    cr_assert_not(veld_peer_list_is_at(&list, &elsewhere));
+    cr_assert_not(veld_peer_list_is_at(&list, &nowhere), "a peer without an endpoint");
+    veld_peer_list_get(&list, 1)->blocked = true;
+    cr_assert_not(veld_peer_list_is_at(&list, &there));
+    veld_peer_list_get(&list, 1)->blocked = false;
+    cr_assert(veld_peer_list_session_end(&list, 1));
+    cr_assert_not(veld_peer_list_is_at(&list, &there));
+}

@@ -189,3 +189,63 @@ Test(stun_client, a_time_is_told_only_of_a_question_asked_once)
     cr_assert_eq(answer(0, &servers[0], "192.0.2.1:1"), 0);
     cr_assert_eq(client.query[0].rtt_ns, 0);
 }
+
+Test(stun_client, one_server_of_three_makes_a_mapping_vary)
+{
+    servers[2] = at("203.0.113.3:3478");
+    for (size_t odd = 0; odd < 3; odd++) {
+        begin(3);
+        ask();
+        for (size_t i = 0; i < 3; i++)
+            cr_assert_eq(answer(i, &servers[i], i == odd ? "192.0.2.1:4000" : "192.0.2.1:4001"),
+                         0);
+        cr_assert_eq(veld_stun_client_view(&client, 4).mapping, VELD_STUN_MAPPING_VARIES);
+    }
+}
+
+Test(stun_client, an_address_that_cannot_be_ours_is_no_answer)
+{
+    static const char *const lies[] = {"[2001:db8::9]:1", "127.0.0.1:1", "224.0.0.1:1",
+                                       "0.0.0.0:1"};
+    begin(1);
+    ask();
+    for (size_t i = 0; i < VELD_ARRAY_LEN(lies); i++)
+        cr_assert_eq(answer(0, &servers[0], lies[i]), VELD_E_INVAL, "%s", lies[i]);
+    struct veld_stun m = {.kind = VELD_STUN_RESPONSE, .mapped = at("192.0.2.1:1")};
+    memcpy(m.id, client.query[0].id, sizeof m.id);
+    m.mapped.port = 0;
+    cr_assert_eq(veld_stun_client_answer(&client, &servers[0], &m, now), VELD_E_INVAL);
+    cr_assert_eq(answer(0, &servers[0], "192.0.2.1:1"), 0, "the question stands");
+}
+
+static void to_the_end(void)
+{
+    while (veld_stun_client_deadline(&client) != UINT64_MAX) {
+        now = veld_stun_client_deadline(&client);
+        ask();
+    }
+}
+
+Test(stun_client, what_was_learnt_is_void_after_two_whole_silent_rounds)
+{
+    begin(2);
+    to_the_end();
+    cr_assert_not(veld_stun_client_lost(&client, 4), "one may have been lost");
+    begin(2);
+    ask();
+    cr_assert_not(veld_stun_client_lost(&client, 4), "under way");
+    begin(2);
+    cr_assert_not(veld_stun_client_lost(&client, 4), "that was no whole round");
+    to_the_end();
+    cr_assert(veld_stun_client_lost(&client, 4));
+    cr_assert_not(veld_stun_client_lost(&client, 6), "nobody was asked");
+    begin(2);
+    cr_assert(veld_stun_client_lost(&client, 4), "still");
+    ask();
+    cr_assert_eq(answer(1, &servers[1], "192.0.2.1:1"), 0);
+    cr_assert_not(veld_stun_client_lost(&client, 4));
+    to_the_end();
+    begin(2);
+    to_the_end();
+    cr_assert_not(veld_stun_client_lost(&client, 4), "the count begins anew");
+}

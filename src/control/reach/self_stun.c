@@ -47,6 +47,17 @@ struct lookup {
 
 static gboolean on_timer(gpointer data);
 
+static void end_round(struct veld_self_stun *s)
+{
+    const struct veld_endpoint none = {0};
+    s->silent = !veld_stun_client_view(&s->client, 4).answered &&
+                !veld_stun_client_view(&s->client, 6).answered;
+    if (veld_stun_client_lost(&s->client, 4))
+        veld_self_add_mapped(s->control->self, VELD_SELF_STUN4, &none);
+    if (veld_stun_client_lost(&s->client, 6))
+        veld_self_add_mapped(s->control->self, VELD_SELF_STUN6, &none);
+}
+
 static void pump(struct veld_self_stun *s)
 {
     uint64_t now = veld_clock_mono_ns(), next;
@@ -66,8 +77,7 @@ static void pump(struct veld_self_stun *s)
         s->timer = g_timeout_add((guint)(next > now ? (next - now) / VELD_NS_PER_MS + 1 : 1),
                                  on_timer, s);
     else if (s->client.n)
-        s->silent = !veld_stun_client_view(&s->client, 4).answered &&
-                    !veld_stun_client_view(&s->client, 6).answered;
+        end_round(s);
 }
 
 static gboolean on_timer(gpointer data)
@@ -219,8 +229,7 @@ static void take_answer(struct veld_self_stun *s, const struct veld_endpoint *fr
                         const struct veld_stun *answer)
 {
     static const uint8_t families[] = {4, 6};
-    if (answer->mapped.ip.family != from->ip.family ||
-        veld_stun_client_answer(&s->client, from, answer, veld_clock_mono_ns()) < 0)
+    if (veld_stun_client_answer(&s->client, from, answer, veld_clock_mono_ns()) < 0)
         return;
     s->silent = false;
     for (unsigned i = 0; i < 2; i++) {
@@ -232,21 +241,13 @@ static void take_answer(struct veld_self_stun *s, const struct veld_endpoint *fr
     pump(s);
 }
 
-static bool is_of_a_peer(const struct veld_control *c, const struct veld_endpoint *from)
-{
-    for (size_t i = 0; i < c->peers.n_live; i++) {
-        if (veld_ip_equal(&c->peers.peers[c->peers.live[i]].endpoint.ip, &from->ip))
-            return true;
-    }
-    return false;
-}
-
 static void answer_peer(struct veld_control *c, const struct veld_dataplane_event *in,
                         const struct veld_stun *request)
 {
     uint8_t bytes[VELD_STUN_RESPONSE_MAX];
     size_t len;
-    if (!veld_self_public(c->self).ip.family || !is_of_a_peer(c, &in->from) ||
+    if (!veld_self_public(c->self).ip.family ||
+        !veld_peer_list_is_at(&c->peers, &in->from.ip) ||
         veld_stun_response_write(bytes, &len, request, in->len, &in->from) < 0)
         return;
     (void)!veld_dataplane_send_datagram(c->dataplane, &in->from, bytes, len); /* asked again */

@@ -19,9 +19,25 @@ static struct veld_stun_query *find(struct veld_stun_client *c,
     return NULL;
 }
 
+/* The whole rounds in a row without an answer, with this one if it is over. */
+static unsigned count_silent(const struct veld_stun_client *c, uint8_t family)
+{
+    unsigned before = family == 4 ? c->silent4 : c->silent6;
+    struct veld_stun_view v = veld_stun_client_view(c, family);
+    bool over = v.asked > 0 && veld_stun_client_deadline(c) == UINT64_MAX;
+    return v.answered ? 0 : VELD_MIN(before + over, VELD_STUN_SILENT_ROUNDS);
+}
+
+bool veld_stun_client_lost(const struct veld_stun_client *c, uint8_t family)
+{
+    return count_silent(c, family) == VELD_STUN_SILENT_ROUNDS;
+}
+
 void veld_stun_client_begin(struct veld_stun_client *c, const struct veld_endpoint *servers,
                             size_t n, uint64_t now_ns)
 {
+    c->silent4 = count_silent(c, 4);
+    c->silent6 = count_silent(c, 6);
     c->n = 0;
     for (size_t i = 0; i < n && c->n < VELD_STUN_SERVERS_MAX; i++) {
         if (find(c, &servers[i]))
@@ -77,6 +93,9 @@ int veld_stun_client_answer(struct veld_stun_client *c, const struct veld_endpoi
     if (!q || answer->kind != VELD_STUN_RESPONSE || q->state != VELD_STUN_WAITS || !q->sent ||
         memcmp(q->id, answer->id, sizeof q->id) != 0)
         return VELD_E_NOENT;
+    if (answer->mapped.ip.family != from->ip.family || !answer->mapped.port ||
+        !veld_ip_is_unicast(&answer->mapped.ip))
+        return VELD_E_INVAL;
     q->state = VELD_STUN_ANSWERED;
     q->mapped = answer->mapped;
     q->rtt_ns = q->sent == 1 ? now_ns - q->sent_ns : 0;

@@ -3,8 +3,9 @@
  * and what their answers say together of the NAT between.
  *
  * Invariants:
- *  - an answer counts once, from the very endpoint that was asked, and with the random id of the
- *    question; a new round makes all earlier ids void;
+ *  - an answer counts once, from the very endpoint that was asked, with the random id of the
+ *    question, and when it tells an address of the family that was asked by, which can be a
+ *    host's; a new round makes all earlier ids void;
  *  - a question is sent at most VELD_STUN_SENDS times, at the intervals of section 6.2.1, and then
  *    has failed. The question again has the same id, so that a late answer counts.
  *
@@ -20,9 +21,10 @@
 
 #include <stdbool.h>
 
-#define VELD_STUN_SERVERS_MAX 8
-#define VELD_STUN_RTO_NS      (500 * VELD_NS_PER_MS)
-#define VELD_STUN_SENDS       5 /* at 0, 0.5, 1.5, 3.5, 7.5 s; failed at 15.5 s */
+#define VELD_STUN_SERVERS_MAX   8
+#define VELD_STUN_RTO_NS        (500 * VELD_NS_PER_MS)
+#define VELD_STUN_SENDS         5 /* at 0, 0.5, 1.5, 3.5, 7.5 s; failed at 15.5 s */
+#define VELD_STUN_SILENT_ROUNDS 2
 
 enum veld_stun_state { VELD_STUN_WAITS, VELD_STUN_ANSWERED, VELD_STUN_FAILED };
 
@@ -41,6 +43,7 @@ struct veld_stun_client {
     void *random_ctx;
     struct veld_stun_query query[VELD_STUN_SERVERS_MAX];
     size_t n;
+    unsigned silent4, silent6; /* whole rounds without an answer, before this one, in a row */
 };
 
 /* RFC 4787, 4.1, as far as the servers that answered tell. */
@@ -67,11 +70,16 @@ bool veld_stun_client_next(struct veld_stun_client *c, uint64_t now_ns,
 void veld_stun_client_unsendable(struct veld_stun_client *c, const struct veld_endpoint *to);
 /* When next has something to do; UINT64_MAX: the round is over. */
 uint64_t veld_stun_client_deadline(const struct veld_stun_client *c);
-/* VELD_E_NOENT: it answers nothing that is asked there. */
+/* VELD_E_NOENT: it answers nothing that is asked there; VELD_E_INVAL: by what cannot be. */
 VELD_MUST_USE int veld_stun_client_answer(struct veld_stun_client *c,
                                           const struct veld_endpoint *from,
                                           const struct veld_stun *answer, uint64_t now_ns);
 /* What is known of this family (4, 6). */
 struct veld_stun_view veld_stun_client_view(const struct veld_stun_client *c, uint8_t family);
+/*
+ * Is what was learnt earlier of this family void? When the last VELD_STUN_SILENT_ROUNDS rounds
+ * that asked, and came to their end, had no answer: one may have been lost.
+ */
+bool veld_stun_client_lost(const struct veld_stun_client *c, uint8_t family);
 
 #endif
