@@ -38,7 +38,9 @@ static void print_servers(const json_t *servers)
     {
         const json_t *rtt = json_object_get(s, "rtt_us");
         printf("%-22s %s %s%s\n", i ? "" : "STUN servers:", veld_json_text(s, "address"),
-               json_is_true(json_object_get(s, "answered")) ? "answered" : "silent",
+               rtt                                            ? "answered in "
+               : json_is_true(json_object_get(s, "answered")) ? "answered"
+                                                              : "silent",
                rtt ? veld_format_rtt((uint64_t)json_integer_value(rtt), took) : "");
     }
 }
@@ -51,6 +53,25 @@ static void print_paths(const json_t *paths)
         printf("%-22s %s %lld bytes%s\n", i ? "" : "Path MTU:", veld_json_text(p, "peer"),
                (long long)json_integer_value(json_object_get(p, "mtu")),
                json_is_true(json_object_get(p, "known")) ? "" : ", and perhaps more");
+}
+
+static void print_coord(const json_t *coord)
+{
+    const json_t *rtt = json_object_get(coord, "rtt_us");
+    char took[VELD_FORMAT_SIZE];
+    if (json_is_object(coord))
+        printf("%-22s %s %s%s\n", "Coord server:", veld_json_text(coord, "address"),
+               json_is_integer(rtt) ? "answers in " : "does not answer; see: veld status",
+               json_is_integer(rtt) ? veld_format_rtt((uint64_t)json_integer_value(rtt), took)
+                                    : "");
+}
+
+static const char *hairpin_text(const json_t *hairpin)
+{
+    return json_is_true(hairpin)    ? "yes"
+           : json_is_false(hairpin) ? "no: machines behind this NAT reach each other by their "
+                                      "own addresses, or by a relay"
+                                    : "unknown: no NAT is seen, or the answers came too late";
 }
 
 static void print(const json_t *answer)
@@ -67,8 +88,10 @@ static void print(const json_t *answer)
     print_family("IPv4:", v4);
     print_family("IPv6:", json_object_get(reach, "ipv6"));
     printf("%-22s %s\n", "Mapping varies:", mapping_text(v4));
+    printf("%-22s %s\n", "Hairpinning:", hairpin_text(json_object_get(answer, "hairpin")));
     json_array_foreach(json_object_get(reach, "candidates"), i, e)
         printf("%-22s %s\n", i ? "" : "Candidates:", json_string_value(e));
+    print_coord(json_object_get(answer, "coord"));
     print_servers(json_object_get(answer, "stun_servers"));
     print_paths(json_object_get(answer, "paths"));
 }

@@ -195,6 +195,8 @@ void veld_self_stun_tick(struct veld_control *c);
 void veld_self_stun_on_event(struct veld_control *c, const struct veld_dataplane_event *in);
 /* The last round, or the one under way. */
 const struct veld_stun_client *veld_self_stun_client(const struct veld_control *c);
+/* The round that was asked for last has begun. */
+bool veld_self_stun_has_begun(const struct veld_control *c);
 bool veld_self_stun_is_over(const struct veld_control *c);
 /* The servers that the config names do not answer, and nobody else does. */
 bool veld_self_stun_is_silent(const struct veld_control *c);
@@ -203,6 +205,8 @@ bool veld_self_stun_is_silent(const struct veld_control *c);
 /* Answered within some seconds; one at a time. */
 VELD_MUST_USE int veld_netcheck_begin(struct veld_control *c, struct veld_api_request *req,
                                       struct veld_diag *diag);
+/* A request by STUN came: is it our own, back from where we are seen? */
+bool veld_netcheck_is_own(struct veld_control *c, const struct veld_stun *request);
 /* The daemon stops: answer what is owed. */
 void veld_netcheck_end(struct veld_control *c);
 

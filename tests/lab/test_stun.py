@@ -107,6 +107,8 @@ def test_netcheck_tells_it_to_people_and_to_programs(behind):
     known = json.loads(a.veld("netcheck", "--json").stdout)
     assert known["version"] == 1 and known["udp"] is True
     assert [s["answered"] for s in known["stun_servers"]] == [True, True]
+    assert known["hairpin"] is False and "Hairpinning:           no" in told, told
+    assert known["coord"] is None
     box.run("nft", "add chain ip nat no { type filter hook forward priority 0; policy drop; }")
     blocked = a.veld("netcheck", check=False)
     assert blocked.returncode == 1 and "firewall" in blocked.stdout, blocked.stdout

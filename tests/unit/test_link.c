@@ -375,6 +375,31 @@ Test(link, a_wrong_clock_is_told_plainly)
     cr_assert_lt(info().skew_ns, 502 * (int64_t)VELD_NS_PER_S);
 }
 
+Test(link, what_the_server_takes_to_answer_is_of_this_connection_and_asked_once_at_a_time)
+{
+    uint8_t bytes[64];
+    Veld__Coord__V1__HelloReply m = VELD__COORD__V1__HELLO_REPLY__INIT;
+    m.protocol = 1;
+    m.version = (char *)(uintptr_t) "0.1.0";
+    m.time_ns = veld_clock_now().wall_ns;
+    struct veld_blob reply = {bytes, veld__coord__v1__hello_reply__pack(&m, bytes)};
+    connect_link();
+    cr_assert_eq(info().rtt_ns, 0, "not asked yet");
+    size_t before = n_calls;
+    veld_link_ask_time(session);
+    veld_link_ask_time(session);
+    cr_assert_eq(n_calls, before + 1);
+    end_call(last("Hello"), 0, "", &reply);
+    take(1);
+    cr_assert_gt(info().rtt_ns, 0);
+    cr_assert_eq(info().skew_ns, 0);
+    veld_link_ask_time(session);
+    end_call(last("Hello"), VELD_E_IO, "no answer", NULL);
+    take(1);
+    veld_link_ask_time(session);
+    cr_assert_eq(n_calls, before + 3, "a failure does not end asking");
+}
+
 Test(link, one_that_is_refused_asks_for_the_list)
 {
     uint8_t bytes[256];

@@ -40,9 +40,12 @@ struct veld_link {
     uint64_t connection;            /* its number */
     struct closer *closer;          /* of the one before; NULL: it is closed */
     GSource *timer;
-    uint64_t stream;   /* of the watch */
-    uint64_t asked_ns; /* when Hello was asked, wall */
-    unsigned sending;  /* signals and lists under way */
+    uint64_t stream;       /* of the watch */
+    struct veld_now asked; /* when Hello was */
+    uint64_t asking;       /* the connection it is under way on, and 1; 0: it is not */
+    uint64_t rtt_ns;       /* of the last Hello on `rtt_connection` */
+    uint64_t rtt_connection;
+    unsigned sending; /* signals and lists under way */
     struct veld_diag error;
     int err;
     int64_t skew_ns;
@@ -157,12 +160,17 @@ static int open_watch(struct veld_link *l)
     return rc;
 }
 
-static void ask_time(struct veld_link *l)
+void veld_link_ask_time(struct veld_link *l)
 {
     struct veld_blob nothing = {0};
-    l->asked_ns = veld_clock_now().wall_ns;
-    if (send_call(l, CALL_HELLO, "Hello", &nothing, HELLO_MS) < 0)
-        veld_debug("cannot ask the coord server's time");
+    if (l->asking == l->connection + 1)
+        return;
+    l->asked = veld_clock_now();
+    l->asking = l->connection + 1;
+    if (send_call(l, CALL_HELLO, "Hello", &nothing, HELLO_MS) == 0)
+        return;
+    l->asking = 0;
+    veld_debug("cannot ask the coord server's time");
 }
 
 /* Refused for good: is it true? The list of revocations proves itself. */
@@ -199,7 +207,7 @@ static void carry_out(struct veld_link *l, unsigned act)
         if (act & VELD_LINK_DO_CANCEL && l->client)
             veld_rpc_stream_cancel(l->client, l->stream);
         if (act & VELD_LINK_DO_ASK_TIME)
-            ask_time(l);
+            veld_link_ask_time(l);
         if (act & VELD_LINK_DO_REGISTER) {
             rc = register_member(l);
         } else if (act & VELD_LINK_DO_RESTORE) {
@@ -308,11 +316,14 @@ static void on_answer(struct veld_link *l, const struct veld_intake_result *r)
 static void on_hello(struct veld_link *l, const struct veld_intake_result *r)
 {
     struct veld_coord_hello hello;
-    uint64_t now_ns = veld_clock_now().wall_ns;
-    if (r->err < 0 ||
-        veld_coord_read_hello(r->plain.p, r->plain.len,
-                              l->asked_ns + (now_ns - l->asked_ns) / 2, &hello) < 0)
+    struct veld_now now = veld_clock_now();
+    l->asking = 0;
+    if (r->err < 0 || veld_coord_read_hello(
+                          r->plain.p, r->plain.len,
+                          l->asked.wall_ns + (now.wall_ns - l->asked.wall_ns) / 2, &hello) < 0)
         return;
+    l->rtt_ns = now.mono_ns - l->asked.mono_ns;
+    l->rtt_connection = l->connection;
     int64_t limit = (int64_t)(VELD_LINK_SKEW_S * VELD_NS_PER_S);
     bool differs = hello.clock_ahead_ns > limit || hello.clock_ahead_ns < -limit;
     l->skew_ns = differs ? hello.clock_ahead_ns : 0;
@@ -540,6 +551,7 @@ void veld_link_get_info(const struct veld_link *l, struct veld_link_info *out)
         .error = l->error.text,
         .err = l->err,
         .skew_ns = l->skew_ns,
+        .rtt_ns = l->rtt_connection == l->connection ? l->rtt_ns : 0,
         .connections = l->connections,
     };
 }

@@ -81,6 +81,9 @@ void veld_link_cut(struct veld_link *l, const char *why);
  */
 void veld_link_renew(struct veld_link *l);
 
+/* How long does the server take? Told by the info; not asked while it is being asked. */
+void veld_link_ask_time(struct veld_link *l);
+
 bool veld_link_is_connected(const struct veld_link *l);
 /* Sent if it can be, and not again. VELD_E_STATE (not connected), VELD_E_LIMIT, others of the client. */
 VELD_MUST_USE int veld_link_send_signal(struct veld_link *l, const uint8_t to[32],
@@ -97,6 +100,7 @@ struct veld_link_info {
     const char *error; /* why it is not connected, or what the server refused; empty: nothing */
     int err;           /* the code that goes with it */
     int64_t skew_ns; /* of the server's clock against ours, when they differ too much; else 0 */
+    uint64_t rtt_ns; /* of the last answer to veld_link_ask_time on this connection; 0: none */
     uint64_t connections; /* watches that said something */
 };
 void veld_link_get_info(const struct veld_link *l, struct veld_link_info *out);

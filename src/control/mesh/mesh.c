@@ -301,6 +301,21 @@ const char *veld_mesh_coord_address(const struct veld_mesh *m)
     return m->profile.coord.address;
 }
 
+void veld_mesh_coord_ask_time(struct veld_mesh *m)
+{
+    if (m->link && veld_link_is_connected(m->link))
+        veld_link_ask_time(m->link);
+}
+
+uint64_t veld_mesh_coord_rtt_ns(const struct veld_mesh *m)
+{
+    struct veld_link_info info;
+    if (!m->link || !veld_link_is_connected(m->link))
+        return 0;
+    veld_link_get_info(m->link, &info);
+    return info.rtt_ns;
+}
+
 static void open_link(struct veld_mesh *m)
 {
     struct veld_link_config cfg = {

@@ -1,19 +1,34 @@
 /*
  * `veld netcheck`: a round of questions to the STUN servers, waited for, and what is known of this
- * machine's reach besides.
+ * machine's reach besides: what the coord server takes to answer, and whether the NAT hairpins
+ * (RFC 4787, 6), which is tried by a question to our own mapped address.
  */
 #include "control/control_impl.h"
 
 #include "base/bytes.h"
+#include "crypto/primitives.h"
+
+#include <string.h>
 
 #define POLL_MS          50
 #define NETCHECK_WAIT_NS (4 * VELD_NS_PER_S) /* three questions; less than `veld` waits */
+#define HAIRPIN_GAP_NS   (250 * VELD_NS_PER_MS)
+#define HAIRPIN_SENDS    4
+
+struct hairpin {
+    struct veld_endpoint to; /* family 0: not begun */
+    uint8_t id[VELD_STUN_ID_SIZE];
+    unsigned sent;
+    uint64_t next_ns;
+    bool came;
+};
 
 struct veld_netcheck {
     struct veld_control *control;
     struct veld_api_request *request;
     uint64_t begun_ns;
     guint source;
+    struct hairpin hairpin;
 };
 
 static json_t *servers(const struct veld_stun_client *client)
@@ -50,14 +65,76 @@ static json_t *paths(const struct veld_control *c)
     return list;
 }
 
-static json_t *describe(const struct veld_control *c)
+/* ---- The coord server ---- */
+
+static json_t *coord(const struct veld_control *c)
+{
+    if (!c->mesh)
+        return json_null();
+    uint64_t rtt_ns = veld_mesh_coord_rtt_ns(c->mesh);
+    return json_pack("{s:s, s:o}", "address", veld_mesh_coord_address(c->mesh), "rtt_us",
+                     rtt_ns ? json_integer((json_int_t)(rtt_ns / VELD_NS_PER_US))
+                            : json_null());
+}
+
+/* ---- Hairpinning ---- */
+
+/* As this round has it: an earlier mapping may have ended. */
+static void hairpin_begin(const struct veld_control *c, struct hairpin *h)
+{
+    struct veld_stun_view v = veld_stun_client_view(veld_self_stun_client(c), 4);
+    if (h->to.ip.family || !v.answered || !veld_self_is_behind_nat(c->self, 4))
+        return;
+    h->to = v.mapped;
+    veld_random(h->id, sizeof h->id);
+}
+
+static void hairpin_step(const struct veld_control *c, struct hairpin *h, uint64_t now_ns)
+{
+    uint8_t bytes[VELD_STUN_REQUEST_SIZE];
+    if (!h->to.ip.family || h->came || h->sent > HAIRPIN_SENDS || now_ns < h->next_ns)
+        return;
+    h->next_ns = now_ns + HAIRPIN_GAP_NS;
+    if (h->sent++ == HAIRPIN_SENDS)
+        return; /* the last one's time is over */
+    veld_stun_request_write(bytes, h->id);
+    (void)!veld_dataplane_send_datagram(c->dataplane, &h->to, bytes,
+                                        sizeof bytes); /* else as one that is lost */
+}
+
+static bool hairpin_is_over(const struct hairpin *h)
+{
+    return !h->to.ip.family || h->came || h->sent > HAIRPIN_SENDS;
+}
+
+bool veld_netcheck_is_own(struct veld_control *c, const struct veld_stun *request)
+{
+    struct hairpin *h = c->netcheck ? &c->netcheck->hairpin : NULL;
+    if (!h || !h->sent || memcmp(h->id, request->id, sizeof h->id) != 0)
+        return false;
+    h->came = true;
+    return true;
+}
+
+/* Null: not known, or there is no NAT that could. */
+static json_t *hairpin(const struct hairpin *h)
+{
+    return h->came                                      ? json_true()
+           : h->to.ip.family && h->sent > HAIRPIN_SENDS ? json_false()
+                                                        : json_null();
+}
+
+/* ---- The whole ---- */
+
+static json_t *describe(const struct veld_control *c, const struct veld_netcheck *n)
 {
     const struct veld_stun_client *client = veld_self_stun_client(c);
     bool answered =
         veld_stun_client_view(client, 4).answered || veld_stun_client_view(client, 6).answered;
     json_t *udp = client->n == 0 ? json_null() : json_boolean(answered);
-    return json_pack("{s:i, s:o, s:o, s:o, s:o}", "version", 1, "udp", udp, "reach",
-                     veld_control_reach(c), "stun_servers", servers(client), "paths", paths(c));
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "version", 1, "udp", udp, "reach",
+                     veld_control_reach(c), "stun_servers", servers(client), "paths", paths(c),
+                     "coord", coord(c), "hairpin", hairpin(&n->hairpin));
 }
 
 static void finish(struct veld_netcheck *n, unsigned status, json_t *body)
@@ -73,9 +150,15 @@ static gboolean on_poll(gpointer data)
 {
     struct veld_netcheck *n = data;
     struct veld_control *c = n->control;
-    if (!veld_self_stun_is_over(c) && veld_clock_mono_ns() - n->begun_ns < NETCHECK_WAIT_NS)
+    uint64_t now_ns = veld_clock_mono_ns();
+    /* Until it begins, the client has the round before. */
+    if (veld_self_stun_has_begun(c))
+        hairpin_begin(c, &n->hairpin);
+    hairpin_step(c, &n->hairpin, now_ns);
+    if ((!veld_self_stun_is_over(c) || !hairpin_is_over(&n->hairpin)) &&
+        now_ns - n->begun_ns < NETCHECK_WAIT_NS)
         return G_SOURCE_CONTINUE;
-    finish(n, 200, describe(c));
+    finish(n, 200, describe(c, n));
     return G_SOURCE_REMOVE;
 }
 
@@ -88,8 +171,12 @@ int veld_netcheck_begin(struct veld_control *c, struct veld_api_request *req,
         return veld_fail(diag, VELD_E_FULL,
                          "a netcheck is under way; try again in a few seconds");
     struct veld_netcheck *n = c->netcheck = g_new0(struct veld_netcheck, 1);
-    *n = (struct veld_netcheck){c, req, veld_clock_mono_ns(),
-                                g_timeout_add(POLL_MS, on_poll, n)};
+    *n = (struct veld_netcheck){.control = c,
+                                .request = req,
+                                .begun_ns = veld_clock_mono_ns(),
+                                .source = g_timeout_add(POLL_MS, on_poll, n)};
+    if (c->mesh)
+        veld_mesh_coord_ask_time(c->mesh);
     veld_self_stun_ask(c);
     return 0;
 }

@@ -260,7 +260,7 @@ void veld_self_stun_on_event(struct veld_control *c, const struct veld_dataplane
         return;
     if (m.kind == VELD_STUN_RESPONSE)
         take_answer(c->self_stun, &in->from, &m);
-    else
+    else if (!veld_netcheck_is_own(c, &m))
         answer_peer(c, in, &m);
 }
 
@@ -271,10 +271,15 @@ const struct veld_stun_client *veld_self_stun_client(const struct veld_control *
     return &c->self_stun->client;
 }
 
+bool veld_self_stun_has_begun(const struct veld_control *c)
+{
+    return !c->self_stun->begin && !c->self_stun->lookups;
+}
+
 bool veld_self_stun_is_over(const struct veld_control *c)
 {
     const struct veld_self_stun *s = c->self_stun;
-    return !s->begin && !s->lookups && veld_stun_client_deadline(&s->client) == UINT64_MAX;
+    return veld_self_stun_has_begun(c) && veld_stun_client_deadline(&s->client) == UINT64_MAX;
 }
 
 bool veld_self_stun_is_silent(const struct veld_control *c)
