@@ -30,6 +30,11 @@ static int rekey(void *ctx, const char *peer, struct veld_api_request *req,
     return peer ? ping(ctx, peer, req, diag) : 0;
 }
 
+static int netcheck(void *ctx, struct veld_api_request *req, struct veld_diag *diag)
+{
+    return 0;
+}
+
 static int trust(void *ctx, json_t **out, struct veld_diag *diag)
 {
     *out = json_object();
@@ -52,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             .pubkey = pubkey,
                                             .ping = ping,
                                             .rekey = rekey,
+                                            .netcheck = netcheck,
                                             .trust = trust,
                                             .trust_accept = change_trust,
                                             .trust_forget = change_trust,
