@@ -51,12 +51,10 @@ size_t veld_path_targets(const struct veld_engine_peer *p,
                          struct veld_endpoint out[VELD_TARGETS_MAX])
 {
     size_t n = 0;
-    for (size_t i = 0; i < VELD_TARGETS_MAX; i++) {
+    for (size_t i = 0; i < 2u + p->n_candidates; i++) {
         const struct veld_endpoint *e = i == 0   ? &p->endpoint
                                         : i == 1 ? &p->configured
                                                  : &p->candidates[i - 2];
-        if (i >= 2u + p->n_candidates)
-            break;
         bool twice = false;
         for (size_t k = 0; k < n; k++)
             twice |= veld_endpoint_equal(&out[k], e);
