@@ -140,8 +140,8 @@ void veld_control_on_address_change(void *ctx)
         if (i < c->peers.n_live)
             veld_control_step(
                 c, &(struct veld_event){.type = VELD_EV_PING, .peer = c->peers.live[i]});
-        if (i <
-            c->peers.n_live) /* networks that were left, or are entered, change what is near */
+        /* Networks that were left, or are entered, change what is near. */
+        if (i < c->peers.n_live)
             veld_control_step(
                 c, &(struct veld_event){.type = VELD_EV_SEEK, .peer = c->peers.live[i]});
     }

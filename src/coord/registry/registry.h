@@ -131,8 +131,7 @@ struct veld_net {
     /* Of this process alone; service/watch.c's and service/events.c's. */
     GQueue watchers, events;
     uint64_t told; /* the revision that those who had all before may be told up to */
-    uint64_t told_ns,
-        tell_interval_ns; /* when that was; the next time is not before it is over */
+    uint64_t told_ns, tell_interval_ns; /* when, and how long until the next time */
     bool tell_waits;
 };
 
