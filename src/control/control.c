@@ -39,6 +39,7 @@ static gboolean on_activity_tick(gpointer data)
     veld_control_feed_activity(c);
     veld_lane_ports_tick(c);
     veld_exchange_tick(c);
+    veld_relaying_tick(c);
     veld_self_stun_tick(c);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
@@ -409,6 +410,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->lane_proofs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     c->known = veld_known_new();
     c->candidates = veld_candidates_new();
+    veld_relaying_start(c);
     int rc = start_all(c, o, diag);
     if (rc < 0) {
         veld_control_close(c);
@@ -442,6 +444,7 @@ void veld_control_close(struct veld_control *c)
 {
     if (!c)
         return;
+    veld_relaying_stop(c);
     if (c->timer)
         say_goodbye(c);
     veld_netcheck_end(c);
@@ -475,6 +478,7 @@ void veld_control_close(struct veld_control *c)
     veld_self_free(c->self);
     veld_candidates_free(c->candidates);
     veld_known_free(c->known);
+    veld_relaying_free(c);
     veld_peer_list_free(&c->peers);
     free(c);
 }

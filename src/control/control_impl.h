@@ -11,6 +11,7 @@
  *   peers.c     peers enter, change and leave
  *   publish.c   routes and names of the peers there are
  *   reach/exchange.c candidates told in sessions
+ *   reach/relaying.c this machine as a relay for others
  *   reach/self_stun.c where STUN servers see this machine
  *   reach/netcheck.c a look at this machine's reach
  *   report.c    the status document and health
@@ -34,6 +35,7 @@
 #include "control/reach/known.h"
 #include "control/reach/self.h"
 #include "control/reach/stun_client.h"
+#include "control/reach/volunteer.h"
 #include "dataplane/dataplane.h"
 
 #include <glib.h>
@@ -106,6 +108,9 @@ struct veld_control {
     struct veld_self_stun *self_stun;   /* NULL before the start and after the stop */
     struct veld_netcheck *netcheck;     /* under way; NULL: none is */
     struct veld_candidates *candidates; /* the same, as peers are told in sessions */
+    struct veld_circuit_numbers
+        *circuit_numbers; /* of all circuits here, our own and others' */
+    struct veld_volunteer *volunteer;
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */
@@ -180,6 +185,23 @@ void veld_exchange_tick(struct veld_control *c);
 /* VELD_MSG_CANDIDATES, from a peer that may be used. */
 void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                               const struct veld_message *m);
+
+/* reach/relaying.c */
+void veld_relaying_start(struct veld_control *c);
+/* Circuits end, and their members are told. */
+void veld_relaying_stop(struct veld_control *c);
+void veld_relaying_free(struct veld_control *c);
+/* VELD_MSG_CIRCUIT_*, from a peer that may be used. */
+void veld_relaying_on_message(struct veld_control *c, uint32_t peer,
+                              const struct veld_message *m);
+/* A session with the peer is used, or has new keys. */
+void veld_relaying_on_use(struct veld_control *c, uint32_t peer);
+/* The peer has another endpoint. */
+void veld_relaying_on_move(struct veld_control *c, uint32_t peer);
+/* It is about to be removed or blocked. */
+void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer);
+/* Twice a second. */
+void veld_relaying_tick(struct veld_control *c);
 
 /* reach/self_stun.c */
 void veld_self_stun_start(struct veld_control *c);

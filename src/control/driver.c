@@ -150,6 +150,7 @@ static void use(struct veld_control *c, const struct veld_action *a)
         tell_connected(c, a->peer);
     peer->connected = true;
     veld_exchange_on_use(c, a->peer);
+    veld_relaying_on_use(c, a->peer);
     if (c->hooks.on_use)
         c->hooks.on_use(c->hooks.ctx, a->peer);
 }
@@ -179,6 +180,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
                          veld_control_peer_name(c, a->peer, name),
                          veld_endpoint_format(&a->to, at));
     peer->endpoint = a->to;
+    veld_relaying_on_move(c, a->peer);
     save_soon(c);
 }
 
@@ -403,6 +405,8 @@ static void pass_on(struct veld_control *c, const struct veld_dataplane_event *i
         (void)!veld_control_peer_block(c, in->peer); /* it is there */
     else if (m.type == VELD_MSG_CANDIDATES)
         veld_exchange_on_message(c, in->peer, &m);
+    else if (m.type >= VELD_MSG_CIRCUIT_OPEN && m.type <= VELD_MSG_CIRCUIT_CLOSE)
+        veld_relaying_on_message(c, in->peer, &m);
     else if (c->hooks.on_message)
         c->hooks.on_message(c->hooks.ctx, in->peer, &m);
 }

@@ -199,6 +199,7 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id)
     if (!p)
         return;
     disappoint(c, id, "it was removed");
+    veld_relaying_peer_gone(c, id);
     veld_control_step(c, &(struct veld_event){.type = VELD_EV_REMOVE_PEER, .peer = id});
     veld_lane_ports_forget(c, id);
     veld_dataplane_peer_remove(c->dataplane, id);
@@ -218,6 +219,7 @@ int veld_control_peer_block(struct veld_control *c, uint32_t id)
         return 0;
     p->blocked = true;
     disappoint(c, id, VELD_BLOCKED_TEXT);
+    veld_relaying_peer_gone(c, id);
     veld_control_step(c, &(struct veld_event){.type = VELD_EV_BLOCK, .peer = id});
     veld_dataplane_peer_drop_held(c->dataplane, id);
     veld_publish_soon(c);
@@ -302,6 +304,12 @@ bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id)
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id)
 {
     return veld_peer_list_find(&c->peers, text, id);
+}
+
+bool veld_control_peer_find_pub(const struct veld_control *c, const uint8_t pub[32],
+                                uint32_t *id)
+{
+    return veld_engine_peer_find(c->engine, pub, id);
 }
 
 const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64])

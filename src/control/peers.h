@@ -109,6 +109,9 @@ bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id);
 bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id);
 /* By name, full name ("b.veld", "b.NETWORK.veld"), address or public key, as people type it. */
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
+/* By P. */
+bool veld_control_peer_find_pub(const struct veld_control *c, const uint8_t pub[32],
+                                uint32_t *id);
 
 /* Where this machine may be reached (reach/self.h); control's, for as long as it is. */
 struct veld_self *veld_control_self(const struct veld_control *c);

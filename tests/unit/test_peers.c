@@ -28,7 +28,7 @@
 #define MANY 10000
 
 static char dir[] = "/tmp/veld-test-peers.XXXXXX";
-static struct veld_identity *id_a, *id_b;
+static struct veld_identity *id_a, *id_b, *id_third; /* the third is nowhere */
 static struct veld_control *c;
 static struct veld_config *config;
 static struct veld_state *state;
@@ -155,6 +155,15 @@ static void say_epoch(void *ctx, uint32_t id)
     (void)!veld_control_peer_send(ctx, id, &m);
 }
 
+/* Machine b wants a circuit to the third, again and again. */
+static gboolean ask_for_circuit(gpointer b)
+{
+    struct veld_message m = {.type = VELD_MSG_CIRCUIT_OPEN, .index = 7};
+    memcpy(m.pub, id_third->pub, sizeof m.pub);
+    (void)!veld_control_peer_send(b, 0, &m);
+    return G_SOURCE_CONTINUE;
+}
+
 static _Noreturn void be_b(void)
 {
     char text[1024], pub[VELD_PUBKEY_STRLEN];
@@ -168,6 +177,7 @@ static _Noreturn void be_b(void)
              pub);
     struct veld_control *b = open_control("b", id_b, text, false);
     veld_control_set_hooks(b, &(struct veld_control_hooks){.ctx = b, .on_use = say_epoch});
+    g_timeout_add(100, ask_for_circuit, b);
     veld_control_run(b);
     veld_control_close(b);
     veld_state_close(state);
@@ -193,10 +203,11 @@ static void own_namespace(void)
     struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
     cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
     close(fd);
-    static const uint8_t seed[2][32] = {{1}, {2}};
+    static const uint8_t seed[3][32] = {{1}, {2}, {3}};
     cr_assert_eq(veld_crypto_init(), 0);
     id_a = veld_identity_from_seed(seed[0]);
     id_b = veld_identity_from_seed(seed[1]);
+    id_third = veld_identity_from_seed(seed[2]);
     cr_assert_not_null(mkdtemp(dir));
     made_dir = true;
 }
@@ -213,6 +224,7 @@ static void done(void)
     json_decref(reply_body);
     veld_identity_free(id_a);
     veld_identity_free(id_b);
+    veld_identity_free(id_third);
     snprintf(command, sizeof command, "rm -rf %s", dir);
     if (made_dir && system(command) != 0)
         cr_log_warn("%s is left", dir);
@@ -480,6 +492,75 @@ Test(peers, one_that_may_not_be_used_is_blocked_before_anything_is_sent)
     cr_assert_eq(veld_control_peer_block(c, id), 0);
     cr_assert_not(has_session(id));
     cr_assert_eq(veld_control_peer_unblock(c, 77), VELD_E_NOENT);
+}
+
+/* ---- Relaying for them ---- */
+
+static struct veld_volunteer_counts relayed(void)
+{
+    return veld_volunteer_count(c->volunteer);
+}
+
+static uint32_t add_third(void)
+{
+    uint32_t id = UINT32_MAX;
+    struct veld_control_peer_spec spec = spec_b();
+    memcpy(b_about.pub, id_third->pub, sizeof b_about.pub);
+    b_addrs[0] = ip("10.0.0.3");
+    b_about.n_addrs = 1;
+    b_about.n_routes = 0;
+    spec.n_candidates = 0;
+    cr_assert_eq(veld_control_peer_add(c, &spec, &id), 0);
+    return id;
+}
+
+static void assert_none_is_left(void)
+{
+    cr_assert_eq(relayed().half_open, 0);
+    cr_assert_eq(veld_circuit_numbers_taken(c->circuit_numbers), 0);
+}
+
+Test(peers, one_that_asks_is_relayed_for_while_both_are_in_good_standing)
+{
+    start_b();
+    open_a();
+    uint32_t b = add_b(), third = add_third();
+    cr_assert_eq(veld_control_peer_call(c, b), 0);
+    EVENTUALLY(relayed().refused > 0); /* it does not relay */
+
+    veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = true});
+    EVENTUALLY(relayed().half_open == 1);
+    cr_assert_eq(veld_circuit_numbers_taken(c->circuit_numbers), 2);
+    cr_assert_eq(veld_control_peer_block(c, third), 0);
+    assert_none_is_left();
+    uint64_t refused = relayed().refused;
+    EVENTUALLY(relayed().refused > refused);
+
+    cr_assert_eq(veld_control_peer_unblock(c, third), 0);
+    EVENTUALLY(relayed().half_open == 1);
+    veld_control_peer_remove(c, third);
+    assert_none_is_left();
+    refused = relayed().refused;
+    EVENTUALLY(relayed().refused > refused);
+
+    add_third();
+    EVENTUALLY(relayed().half_open == 1);
+    cr_assert_eq(veld_control_peer_block(c, b), 0);
+    assert_none_is_left();
+}
+
+Test(peers, one_that_may_not_be_used_is_not_relayed_for)
+{
+    start_b();
+    open_a();
+    uint32_t b = add_b();
+    add_third();
+    veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = true});
+    told.refuse = true;
+    cr_assert_eq(veld_control_peer_call(c, b), 0);
+    EVENTUALLY(veld_control_peer_is_blocked(c, b));
+    run_for(200);
+    cr_assert_eq(relayed().half_open + relayed().refused, 0);
 }
 
 /* ---- Whoever waits ---- */

@@ -225,6 +225,14 @@ static enum veld_peer_state state_of(const struct veld_engine_peer *p)
     return p->link->attempts ? VELD_PEER_CONNECTING : VELD_PEER_IDLE;
 }
 
+bool veld_engine_peer_find(const struct veld_engine *e, const uint8_t pub[32], uint32_t *id)
+{
+    const struct veld_engine_peer *p = veld_peer_table_find(e->peers, pub);
+    if (p)
+        *id = p->id;
+    return p;
+}
+
 int veld_engine_peer_get(const struct veld_engine *e, uint32_t id, struct veld_peer_info *out)
 {
     const struct veld_engine_peer *p = veld_peer_table_get(e->peers, id);

@@ -131,6 +131,8 @@ struct veld_peer_info {
 };
 VELD_MUST_USE int veld_engine_peer_get(const struct veld_engine *e, uint32_t id,
                                        struct veld_peer_info *out);
+/* By P. False when there is none. */
+bool veld_engine_peer_find(const struct veld_engine *e, const uint8_t pub[32], uint32_t *id);
 
 /* ---- Events ---- */
 

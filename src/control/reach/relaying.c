@@ -1,0 +1,118 @@
+/*
+ * This machine as a relay: the volunteer beside the peers, the sessions and the dataplane.
+ */
+#include "control/control_impl.h"
+
+#include "base/log.h"
+
+static bool find(void *ctx, const uint8_t pub[32], uint32_t *peer)
+{
+    const struct veld_control *c = ctx;
+    return veld_control_peer_find_pub(c, pub, peer) && !veld_control_peer_is_blocked(c, *peer);
+}
+
+static const uint8_t *pub(void *ctx, uint32_t peer)
+{
+    return veld_control_peer_about(ctx, peer)->pub;
+}
+
+static bool is_indirect(void *ctx, uint32_t peer)
+{
+    const struct veld_control *c = ctx;
+    const struct control_peer *p = veld_peer_list_get(&c->peers, peer);
+    return p && veld_endpoint_is_circuit(&p->endpoint);
+}
+
+static int send_message(void *ctx, uint32_t peer, const struct veld_message *m)
+{
+    return veld_control_peer_send(ctx, peer, m);
+}
+
+static void call(void *ctx, uint32_t peer)
+{
+    (void)!veld_control_peer_call(ctx,
+                                  peer); /* if it cannot be had, the circuit ends in time */
+}
+
+static int forward_set(void *ctx, const struct veld_forward *f)
+{
+    const struct veld_control *c = ctx;
+    int rc = veld_dataplane_forward_set(c->dataplane, f);
+    if (rc < 0)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "cannot relay for a peer: %s",
+                         veld_strerror(rc));
+    return rc;
+}
+
+static void forward_remove(void *ctx, uint32_t number)
+{
+    const struct veld_control *c = ctx;
+    veld_dataplane_forward_remove(c->dataplane, number);
+}
+
+static int forward_use(void *ctx, uint32_t number, struct veld_forward_use *out)
+{
+    const struct veld_control *c = ctx;
+    return veld_dataplane_forward_use(c->dataplane, number, out);
+}
+
+static void set_forward_rate(void *ctx, uint64_t bytes_per_s)
+{
+    const struct veld_control *c = ctx;
+    veld_dataplane_set_forward_rate(c->dataplane, bytes_per_s);
+}
+
+void veld_relaying_start(struct veld_control *c)
+{
+    const struct veld_volunteer_ops ops = {.ctx = c,
+                                           .find = find,
+                                           .pub = pub,
+                                           .is_indirect = is_indirect,
+                                           .send = send_message,
+                                           .call = call,
+                                           .forward_set = forward_set,
+                                           .forward_remove = forward_remove,
+                                           .forward_use = forward_use,
+                                           .set_forward_rate = set_forward_rate};
+    c->circuit_numbers = veld_circuit_numbers_new();
+    c->volunteer = veld_volunteer_new(c->circuit_numbers, &ops);
+}
+
+/* Members look for another relay now, and not when they have noticed. */
+void veld_relaying_stop(struct veld_control *c)
+{
+    if (c->volunteer && c->dataplane)
+        veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = false});
+}
+
+void veld_relaying_free(struct veld_control *c)
+{
+    veld_volunteer_free(c->volunteer);
+    veld_circuit_numbers_free(c->circuit_numbers);
+}
+
+void veld_relaying_on_message(struct veld_control *c, uint32_t peer,
+                              const struct veld_message *m)
+{
+    veld_volunteer_on_message(c->volunteer, peer, m, veld_clock_mono_ns());
+}
+
+void veld_relaying_on_use(struct veld_control *c, uint32_t peer)
+{
+    veld_volunteer_on_use(c->volunteer, peer, veld_clock_mono_ns());
+}
+
+void veld_relaying_on_move(struct veld_control *c, uint32_t peer)
+{
+    veld_volunteer_peer_moved(c->volunteer, peer);
+}
+
+void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer)
+{
+    veld_volunteer_peer_gone(c->volunteer, peer);
+}
+
+void veld_relaying_tick(struct veld_control *c)
+{
+    veld_volunteer_tick(c->volunteer, veld_clock_mono_ns());
+}
