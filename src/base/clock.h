@@ -19,6 +19,12 @@ struct veld_now {
     uint64_t wall_ns; /* since the Unix epoch; may step either way */
 };
 
+/* 0 when `then_ns` is still to come. */
+static inline uint64_t veld_ns_since(uint64_t now_ns, uint64_t then_ns)
+{
+    return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
 uint64_t veld_clock_mono_ns(void);
 struct veld_now veld_clock_now(void);
 

@@ -63,11 +63,6 @@ struct veld_step {
     struct veld_engine_peer *touched; /* whose timers may have changed; NULL: nobody's */
 };
 
-static inline uint64_t veld_ns_since(uint64_t now_ns, uint64_t then_ns)
-{
-    return now_ns > then_ns ? now_ns - then_ns : 0;
-}
-
 static inline bool veld_slot_used(const struct veld_engine_session *s)
 {
     return s->local_index != 0;
