@@ -45,16 +45,21 @@ struct veld_config_peer *veld_peer_about_copy(const struct veld_config_peer *abo
 {
     size_t addrs = about->n_addrs * sizeof about->addrs[0];
     size_t routes = about->n_routes * sizeof about->routes[0];
-    struct veld_config_peer *copy = malloc(sizeof *copy + addrs + routes);
+    size_t relays = about->n_relays * sizeof about->relays[0];
+    struct veld_config_peer *copy = malloc(sizeof *copy + addrs + routes + relays);
     if (!copy)
         return NULL;
     *copy = *about;
     copy->addrs = (struct veld_ip *)(void *)(copy + 1); /* bytes only, as prefixes are */
     copy->routes = (struct veld_prefix *)(void *)((uint8_t *)copy->addrs + addrs);
+    uint8_t(*keys)[32] = (void *)((uint8_t *)copy->routes + routes);
+    copy->relays = (const uint8_t(*)[32])keys;
     if (addrs)
         memcpy(copy->addrs, about->addrs, addrs);
     if (routes)
         memcpy(copy->routes, about->routes, routes);
+    if (relays)
+        memcpy(keys, about->relays, relays);
     return copy;
 }
 

@@ -13,7 +13,8 @@ void veld_settings_default(struct veld_settings *out)
     *out = (struct veld_settings){.accept_routes = true,
                                   .listen = {.ip.family = 6, .port = VELD_SETTINGS_PORT},
                                   .interface = VELD_SETTINGS_INTERFACE,
-                                  .mtu = VELD_SETTINGS_MTU};
+                                  .mtu = VELD_SETTINGS_MTU,
+                                  .relay_rate_mbit = VELD_SETTINGS_RELAY_RATE};
 }
 
 /* ---- As typed ---- */
@@ -129,6 +130,16 @@ int veld_settings_set_mtu(struct veld_settings *s, long mtu, struct veld_diag *d
     return 0;
 }
 
+int veld_settings_set_relay_rate(struct veld_settings *s, long mbit, struct veld_diag *diag)
+{
+    if (mbit < 1 || mbit > VELD_SETTINGS_RELAY_RATE_MAX)
+        return veld_fail(diag, VELD_E_FORMAT,
+                         "a rate of %ld Mbit/s is out of range; use 1 to %d, or --relay no",
+                         mbit, VELD_SETTINGS_RELAY_RATE_MAX);
+    s->relay_rate_mbit = (unsigned)mbit;
+    return 0;
+}
+
 /* ---- As a file ---- */
 
 static int read_settings(const struct veld_json_source *s, json_t *root,
@@ -138,11 +149,12 @@ static int read_settings(const struct veld_json_source *s, json_t *root,
     struct veld_diag why;
     json_t *routes;
     const char *listen, *interface;
-    int version, accept_routes;
-    json_int_t mtu;
-    if (json_unpack_ex(root, &error, JSON_STRICT, "{s:i, s:o, s:b, s:s, s:s, s:I}", "version",
-                       &version, "routes", &routes, "accept_routes", &accept_routes, "listen",
-                       &listen, "interface", &interface, "mtu", &mtu) < 0)
+    int version, accept_routes, relay = 0; /* files of older versions say nothing of relays */
+    json_int_t mtu, rate = VELD_SETTINGS_RELAY_RATE;
+    if (json_unpack_ex(root, &error, JSON_STRICT, "{s:i, s:o, s:b, s:s, s:s, s:I, s?b, s?I}",
+                       "version", &version, "routes", &routes, "accept_routes", &accept_routes,
+                       "listen", &listen, "interface", &interface, "mtu", &mtu, "relay", &relay,
+                       "relay_rate", &rate) < 0)
         return veld_json_fail(s, diag, "%s", error.text);
     if (!veld_json_prefixes(routes, out->routes, VELD_MEMBER_ROUTES_MAX, &out->n_routes))
         return veld_json_fail(s, diag, "\"routes\" are not networks");
@@ -152,6 +164,9 @@ static int read_settings(const struct veld_json_source *s, json_t *root,
         return veld_json_fail(s, diag, "%s", why.text);
     if (mtu < 0 || mtu > INT_MAX || veld_settings_set_mtu(out, (long)mtu, &why) < 0)
         return veld_json_fail(s, diag, "\"mtu\" is out of range");
+    out->relay = relay;
+    if (rate < 0 || rate > INT_MAX || veld_settings_set_relay_rate(out, (long)rate, &why) < 0)
+        return veld_json_fail(s, diag, "\"relay_rate\" is out of range");
     return 0;
 }
 
@@ -195,11 +210,11 @@ int veld_settings_save(const char *state_dir, const char *network,
                        const struct veld_settings *s, struct veld_diag *diag)
 {
     char listen[VELD_ENDPOINT_STRLEN];
-    json_t *root =
-        json_pack("{s:i, s:o, s:b, s:s, s:s, s:i}", "version", VELD_PROFILE_VERSION, "routes",
-                  veld_json_of_prefixes(s->routes, s->n_routes), "accept_routes",
-                  (int)s->accept_routes, "listen", veld_endpoint_format(&s->listen, listen),
-                  "interface", s->interface, "mtu", (int)s->mtu);
+    json_t *root = json_pack(
+        "{s:i, s:o, s:b, s:s, s:s, s:i, s:b, s:i}", "version", VELD_PROFILE_VERSION, "routes",
+        veld_json_of_prefixes(s->routes, s->n_routes), "accept_routes", (int)s->accept_routes,
+        "listen", veld_endpoint_format(&s->listen, listen), "interface", s->interface, "mtu",
+        (int)s->mtu, "relay", (int)s->relay, "relay_rate", (int)s->relay_rate_mbit);
     int rc = veld_json_save(state_dir, network, VELD_PROFILE_SETTINGS, root, diag);
     json_decref(root);
     return rc;

@@ -10,12 +10,14 @@
 
 #include <net/if.h>
 
-#define VELD_SETTINGS_MAX       16384 /* bytes of settings.json */
-#define VELD_SETTINGS_PORT      51820
-#define VELD_SETTINGS_INTERFACE "veld0"
-#define VELD_SETTINGS_MTU       1420
-#define VELD_SETTINGS_MTU_MIN   1280 /* IPv6 */
-#define VELD_SETTINGS_MTU_LIMIT 9000
+#define VELD_SETTINGS_MAX            16384 /* bytes of settings.json */
+#define VELD_SETTINGS_PORT           51820
+#define VELD_SETTINGS_INTERFACE      "veld0"
+#define VELD_SETTINGS_MTU            1420
+#define VELD_SETTINGS_MTU_MIN        1280 /* IPv6 */
+#define VELD_SETTINGS_MTU_LIMIT      9000
+#define VELD_SETTINGS_RELAY_RATE     100 /* Mbit/s */
+#define VELD_SETTINGS_RELAY_RATE_MAX 1000000
 
 struct veld_settings {
     struct veld_prefix routes[VELD_MEMBER_ROUTES_MAX]; /* offered; masked */
@@ -24,6 +26,8 @@ struct veld_settings {
     struct veld_endpoint listen; /* default [::]:51820 */
     char interface[IF_NAMESIZE]; /* default veld0 */
     unsigned mtu;                /* default 1420 */
+    bool relay;                  /* for others; default false */
+    unsigned relay_rate_mbit;    /* per second, of all circuits; default 100 */
 };
 void veld_settings_default(struct veld_settings *out);
 /* The defaults where there is no file. */
@@ -44,6 +48,8 @@ VELD_MUST_USE int veld_settings_set_interface(struct veld_settings *s, const cha
                                               struct veld_diag *diag);
 VELD_MUST_USE int veld_settings_set_mtu(struct veld_settings *s, long mtu,
                                         struct veld_diag *diag);
+VELD_MUST_USE int veld_settings_set_relay_rate(struct veld_settings *s, long mbit,
+                                               struct veld_diag *diag);
 /* The list of routes alone, as `--routes` of several commands: at most VELD_MEMBER_ROUTES_MAX. */
 VELD_MUST_USE int veld_routes_parse(const char *text,
                                     struct veld_prefix out[VELD_MEMBER_ROUTES_MAX], size_t *n,

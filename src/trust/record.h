@@ -21,14 +21,16 @@ struct veld_record {
     size_t n_routes;
     struct veld_endpoint endpoints[VELD_MEMBER_ENDPOINTS_MAX];
     size_t n_endpoints;
-    bool relay;
+    bool relay;                                 /* it offers to relay for others */
+    uint8_t relays[VELD_MEMBER_RELAYS_MAX][32]; /* it is found through; P each */
+    size_t n_relays;
     uint64_t features; /* enum veld_record_feature, or-ed */
     uint64_t sequence;
 };
 
 /*
  * The encoded Signed record; of `r` the membership's network_id, member, name and
- * serial are used. VELD_E_FORMAT when a route or endpoint is none that others will take.
+ * serial are used. VELD_E_FORMAT when a route, endpoint or relay is none that others will take.
  */
 VELD_MUST_USE int veld_record_sign(struct veld_blob *out, const uint8_t seed[32],
                                    const struct veld_record *r);
@@ -40,7 +42,8 @@ VELD_MUST_USE int veld_record_join(struct veld_blob *out, const struct veld_blob
  * the record, that network, member, name and serial agree, IPv4 lies in `network`'s
  * range (not its first or last address), every route is within one the
  * membership allows, is no default route and not inside the members' own addresses,
- * endpoints are unicast with a port, and only one with the flag offers to relay.
+ * endpoints are unicast with a port, only one with the flag offers to relay, and it names no
+ * relay twice, nor itself.
  * Errors as of veld_membership_read.
  */
 VELD_MUST_USE int veld_record_read(const uint8_t *p, size_t len,

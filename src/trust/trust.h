@@ -27,6 +27,7 @@
 #define VELD_LABEL_MAX            63 /* characters of a name */
 #define VELD_MEMBER_ROUTES_MAX    32 /* of one membership, token or record */
 #define VELD_MEMBER_ENDPOINTS_MAX 8
+#define VELD_MEMBER_RELAYS_MAX    2     /* that a member names in its record */
 #define VELD_SIGNED_MAX           4096  /* encoded bytes of one Signed, revocations aside */
 #define VELD_CHAIN_MAX            12288 /* of a Chain */
 #define VELD_RECORD_MAX           16384 /* of a PeerRecord */

@@ -139,6 +139,23 @@ bool veld_wire_take_endpoints(pb_endpoint *const *e, size_t n,
     return true;
 }
 
+bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n,
+                           uint8_t out[VELD_MEMBER_RELAYS_MAX][32], size_t *n_out)
+{
+    if (n > VELD_MEMBER_RELAYS_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!veld_wire_take_member(&b[i], out[i]))
+            return false;
+        for (size_t k = 0; k < i; k++) {
+            if (memcmp(out[k], out[i], 32) == 0)
+                return false;
+        }
+    }
+    *n_out = n;
+    return true;
+}
+
 /* ---- to a message ---- */
 
 ProtobufCBinaryData veld_wire_bytes(const void *p, size_t len)

@@ -52,6 +52,9 @@ bool veld_wire_take_prefix(const pb_prefix *p, struct veld_prefix *out);
 bool veld_wire_take_routes(pb_prefix *const *p, size_t n,
                            struct veld_prefix out[VELD_MEMBER_ROUTES_MAX], size_t *n_out);
 /* Unicast, with a port. */
+/* Keys of members, each once; at most VELD_MEMBER_RELAYS_MAX. */
+bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n,
+                           uint8_t out[VELD_MEMBER_RELAYS_MAX][32], size_t *n_out);
 bool veld_wire_take_endpoints(pb_endpoint *const *e, size_t n,
                               struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX],
                               size_t *n_out);

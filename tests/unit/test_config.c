@@ -128,6 +128,8 @@ Test(config, every_key)
                                  "routes = [\"192.168.1.0/24\"]\n"
                                  "accept_routes = false\n"
                                  "keepalive = 25\n"
+                                 "relay = true\n"
+                                 "relay_rate = 7\n"
                                  "aead = \"libsodium\"\n"
                                  "engine = \"poll\"\n"
                                  "[dns]\n"
@@ -139,6 +141,7 @@ Test(config, every_key)
                                  "vpn_ip = [\"10.0.0.2/32\", \"fd00::2\"]\n"
                                  "routes = [\"192.168.2.0/24\", \"192.168.2.128/25\"]\n"
                                  "keepalive = 0\n"
+                                 "relay = true\n"
                                  "[[peers]]\n"
                                  "pubkey = \"$C\"\n"
                                  "vpn_ip = \"172.16.0.9\"\n"
@@ -154,6 +157,9 @@ Test(config, every_key)
     cr_assert_eq(c->workers, 64);
     cr_assert_eq(c->n_routes, 1);
     cr_assert_not(c->accept_routes);
+    cr_assert(c->relay);
+    cr_assert_eq(c->relay_rate_mbit, 7);
+    cr_assert(c->peers[0].relay && !c->peers[1].relay);
     cr_assert_str_eq(c->aead, "libsodium");
     cr_assert_eq(c->engine, VELD_DP_ENGINE_POLL);
     cr_assert_eq(c->dns_mode, VELD_DNS_FILE);
@@ -206,7 +212,6 @@ static const struct mistake {
     {OWN "listen_adr = \"[::]:1\"\n", 2, "listen_adr", "did you mean \"listen_addr\"?"},
     {OWN "\n\nfrobnicate = 1\n", 4, "frobnicate", "the keys there are listen_addr, vpn_ip"},
     {OWN "zzz = 1\naaa = 1\n", 2, "zzz", "unknown key"}, /* the first in the file */
-    {OWN "relay = true\n", 2, "relay", "unknown key"},
     {OWN "endpoint = \"1.2.3.4:5\"\n", 2, "endpoint", "belongs in [[peers]]"},
     {OWN PEER "mtu = 1400\n", 5, "mtu", "belongs in the top of the file, before the first"},
     {OWN PEER "pubkeys = \"x\"\n", 5, "pubkeys", "did you mean \"pubkey\"?"},
@@ -230,6 +235,9 @@ static const struct mistake {
     {OWN "mtu = 9001\n", 2, "mtu", "use 1280 to 9000"},
     {OWN "workers = 65\n", 2, "workers", "use 0 to 64"},
     {OWN "workers = -1\n", 2, "workers", "use 0 to 64"},
+    {OWN "relay = 1\n", 2, "relay", "true"},
+    {OWN "relay_rate = 0\n", 2, "relay_rate", "use 1 to 1000000"},
+    {OWN PEER "relay = \"yes\"\n", 5, "peers.relay", "true"},
     {OWN "keepalive = 65536\n", 2, "keepalive", "use 0 to 65535"},
     {OWN "stun_servers = [\"stun.example.net\"]\n", 2, "stun_servers", "is no server"},
     {OWN "stun_servers = []\n", 2, "stun_servers", "give 1 to 8"},

@@ -24,6 +24,8 @@ Test(profile_settings, defaults_where_there_is_no_file)
     cr_assert_str_eq(veld_endpoint_format(&settings.listen, listen), "[::]:51820");
     cr_assert_str_eq(settings.interface, "veld0");
     cr_assert_eq(settings.mtu, 1420);
+    cr_assert_not(settings.relay);
+    cr_assert_eq(settings.relay_rate_mbit, 100);
 }
 
 Test(profile_settings, round_trip)
@@ -34,7 +36,9 @@ Test(profile_settings, round_trip)
     cr_assert_eq(veld_settings_set_listen(&in, "127.0.0.1:5", &diag), 0);
     cr_assert_eq(veld_settings_set_interface(&in, "veld7", &diag), 0);
     cr_assert_eq(veld_settings_set_mtu(&in, 1300, &diag), 0);
+    cr_assert_eq(veld_settings_set_relay_rate(&in, 20, &diag), 0);
     in.accept_routes = false;
+    in.relay = true;
     cr_assert_eq(veld_settings_save(state_dir, "mynet", &in, &diag), 0, "%s", diag.text);
     cr_assert_eq(mode_of("networks/mynet/settings.json"), 0600);
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &out, &diag), 0, "%s", diag.text);
@@ -46,6 +50,8 @@ Test(profile_settings, round_trip)
     cr_assert(veld_endpoint_equal(&out.listen, &in.listen));
     cr_assert_str_eq(out.interface, "veld7");
     cr_assert_eq(out.mtu, 1300);
+    cr_assert(out.relay);
+    cr_assert_eq(out.relay_rate_mbit, 20);
 }
 
 Test(profile_settings, as_typed_and_wrong)
@@ -73,6 +79,9 @@ Test(profile_settings, as_typed_and_wrong)
     for (size_t i = 0; i < VELD_ARRAY_LEN(interfaces); i++)
         cr_expect_eq(veld_settings_set_interface(&settings, interfaces[i], &diag),
                      VELD_E_FORMAT);
+    static const long rates[] = {-1, 0, 1000001, 1L << 40};
+    for (size_t i = 0; i < VELD_ARRAY_LEN(rates); i++)
+        cr_expect_eq(veld_settings_set_relay_rate(&settings, rates[i], &diag), VELD_E_FORMAT);
     for (size_t i = 0; i < VELD_ARRAY_LEN(mtus); i++)
         cr_expect_eq(veld_settings_set_mtu(&settings, mtus[i], &diag), VELD_E_FORMAT);
     cr_assert_arr_eq(&settings, &before, sizeof before, "something was changed");
@@ -91,6 +100,9 @@ Test(profile_settings, routes_are_bounded_and_may_be_none)
     cr_assert_eq(settings.n_routes, 0);
 }
 
+#define BUT_RELAY                                                                              \
+    "{\"version\":1,\"routes\":[],\"accept_routes\":true,\"listen\":\"[::]:1\","               \
+    "\"interface\":\"v\",\"mtu\":1420,"
 #define REST ",\"accept_routes\":true,\"listen\":\"[::]:1\",\"interface\":\"v\",\"mtu\":1420}"
 
 Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
@@ -117,6 +129,10 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
         "\"interface\":"
         "\"v\",\"mtu\":4294968716}",
         "{\"version\":1,\"routes\":[],\"x\":1" REST,
+        BUT_RELAY "\"relay\":1}",
+        BUT_RELAY "\"relay_rate\":0}",
+        BUT_RELAY "\"relay_rate\":4294967297}",
+        BUT_RELAY "\"relay_rate\":-1}",
     };
     cr_assert_eq(veld_profile_make(state_dir, "mynet", &diag), 0);
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++) {
@@ -130,4 +146,5 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
     write_text("networks/mynet/settings.json",
                "{\"version\":1,\"routes\":[\"10.0.0.0/8\"]" REST, 0600);
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &settings, &diag), 0, "%s", diag.text);
+    cr_assert_eq(settings.relay_rate_mbit, 100, "as files of older versions mean");
 }

@@ -41,6 +41,8 @@ Test(trust_record, is_read_as_it_was_signed)
         cr_assert_eq(veld_endpoint_parse("[2001:db8::1]:51820", &r.endpoints[0]), 0);
         cr_assert_eq(veld_endpoint_parse("192.0.2.1:65535", &r.endpoints[1]), 0);
         r.n_endpoints = 2;
+        memcpy(r.relays[0], t.admin->pub, 32);
+        r.n_relays = 1;
         r.features = UINT64_MAX;
         struct veld_blob b = test_peer_record(&m, &r);
         cr_assert_eq(veld_record_read(b.p, b.len, &t.network, NULL, t.now_s, &out), 0);
@@ -51,6 +53,7 @@ Test(trust_record, is_read_as_it_was_signed)
         cr_assert(out.n_endpoints == 2 &&
                   veld_endpoint_equal(&out.endpoints[0], &r.endpoints[0]) &&
                   veld_endpoint_equal(&out.endpoints[1], &r.endpoints[1]));
+        cr_assert(out.n_relays == 1 && memcmp(out.relays[0], r.relays[0], 32) == 0);
         cr_assert(out.n_routes == 0 && !out.relay && out.features == UINT64_MAX &&
                   out.sequence == 7);
         veld_blob_clear(&b);
@@ -74,6 +77,8 @@ struct forged {
     size_t address_len, n_endpoints;
     uint32_t port;
     bool relay;
+    uint8_t relays[VELD_MEMBER_RELAYS_MAX + 1][32];
+    size_t relay_len, n_relays;
     uint64_t serial;
 };
 
@@ -97,6 +102,13 @@ static void make(struct forged *f)
     f->address_len = 4;
     f->n_endpoints = 1;
     f->port = 51820;
+    for (uint8_t i = 0; i < VELD_ARRAY_LEN(f->relays); i++) {
+        test_trust_seed(seed, 2);
+        seed[1] = i;
+        veld_ed25519_keypair(seed, f->relays[i]);
+    }
+    test_trust_seed(seed, 1);
+    f->relay_len = 32;
     f->serial = f->chain.member.serial;
 }
 
@@ -120,7 +132,12 @@ static struct veld_blob pack(const struct forged *f)
     body.routes = veld_wire_put_routes(&routes, f->routes, f->n_routes);
     body.n_endpoints = f->n_endpoints;
     body.endpoints = endpoints;
+    ProtobufCBinaryData relays[VELD_MEMBER_RELAYS_MAX + 1];
+    for (size_t i = 0; i < f->n_relays; i++)
+        relays[i] = veld_wire_bytes(f->relays[i], f->relay_len);
     body.relay = f->relay;
+    body.relays = relays;
+    body.n_relays = f->n_relays;
     body.serial = f->serial;
     struct veld_blob record = test_signed(f->by.purpose, f->by.by, &body), out = {0};
     struct veld_blob chain = test_chain_pack(&f->chain);
@@ -203,6 +220,12 @@ SPOIL(endpoint6_mapped, ADDRESS("2001:db8::1"); memset(f->address, 0, 10);
       memset(f->address + 10, 0xff, 2))
 SPOIL(endpoint_short, f->address_len = 3)
 SPOIL(endpoint_none, f->address_len = 0)
+SPOIL(found_through_all, f->n_relays = VELD_MEMBER_RELAYS_MAX)
+SPOIL(found_through_too_many, f->n_relays = VELD_MEMBER_RELAYS_MAX + 1)
+SPOIL(found_through_short, f->n_relays = 1; f->relay_len = 31)
+SPOIL(found_through_twice, f->n_relays = 2; memcpy(f->relays[1], f->relays[0], 32))
+SPOIL(found_through_itself, f->n_relays = 2; memcpy(f->relays[1], f->member, 32))
+SPOIL(found_through_no_key, f->n_relays = 1; memset(f->relays[0], 0xff, 32))
 SPOIL(endpoints_full, f->n_endpoints = VELD_MEMBER_ENDPOINTS_MAX)
 SPOIL(endpoints_too_many, f->n_endpoints = VELD_MEMBER_ENDPOINTS_MAX + 1)
 
@@ -267,6 +290,12 @@ static const struct {
     F(endpoint6_mapped, VELD_E_FORMAT),
     F(endpoint_short, VELD_E_FORMAT),
     F(endpoint_none, VELD_E_FORMAT),
+    F(found_through_all, 0),
+    F(found_through_too_many, VELD_E_FORMAT),
+    F(found_through_short, VELD_E_FORMAT),
+    F(found_through_twice, VELD_E_FORMAT),
+    F(found_through_itself, VELD_E_FORMAT),
+    F(found_through_no_key, VELD_E_FORMAT),
     F(endpoints_full, 0),
     F(endpoints_too_many, VELD_E_FORMAT),
 };
@@ -432,6 +461,12 @@ Test(trust_record, is_not_signed_when_others_would_not_take_it)
     r.n_endpoints = 1; /* of no family */
     cr_assert_eq(veld_record_sign(&b, m.id->seed, &r), VELD_E_FORMAT);
     r.n_endpoints = VELD_MEMBER_ENDPOINTS_MAX + 1;
+    cr_assert_eq(veld_record_sign(&b, m.id->seed, &r), VELD_E_FORMAT);
+    r = test_record(&m, 1);
+    memcpy(r.relays[0], m.id->pub, 32);
+    r.n_relays = 1; /* itself */
+    cr_assert_eq(veld_record_sign(&b, m.id->seed, &r), VELD_E_FORMAT);
+    r.n_relays = VELD_MEMBER_RELAYS_MAX + 1;
     cr_assert_eq(veld_record_sign(&b, m.id->seed, &r), VELD_E_FORMAT);
     r = test_record(&m, 1);
     r.ipv4.family = 6;

@@ -24,6 +24,7 @@ static void set_defaults(struct veld_config *c)
     veld_label_of_machine(c->name);
     c->mtu = DEFAULT_MTU;
     c->accept_routes = true;
+    c->relay_rate_mbit = VELD_RELAY_RATE_MBIT;
     c->dns_mode = VELD_DNS_AUTO;
 }
 

@@ -41,6 +41,9 @@ enum veld_dns_mode {
     VELD_DNS_OFF,
 };
 
+#define VELD_RELAY_RATE_MBIT     100
+#define VELD_RELAY_RATE_MBIT_MAX 1000000
+
 struct veld_config_peer {
     char name[VELD_NAME_MAX + 1]; /* lower case; empty when not given */
     uint8_t pub[32];
@@ -50,6 +53,9 @@ struct veld_config_peer {
     struct veld_prefix *routes;    /* masked */
     size_t n_routes;
     uint16_t keepalive_s;
+    bool relay;                  /* it may relay for this machine */
+    const uint8_t (*relays)[32]; /* P of those it is found through, as it says */
+    size_t n_relays;
     unsigned pub_line; /* of its pubkey */
     unsigned line;     /* of its [[peers]] */
 };
@@ -61,6 +67,8 @@ enum veld_config_given {
     VELD_CONFIG_MTU = 4,
     VELD_CONFIG_ROUTES = 8,
     VELD_CONFIG_ACCEPT_ROUTES = 16,
+    VELD_CONFIG_RELAY = 32,
+    VELD_CONFIG_RELAY_RATE = 64,
 };
 
 /*
@@ -82,7 +90,9 @@ struct veld_config {
     char *identity_path;        /* NULL: <state dir>/identity */
     struct veld_prefix *routes; /* offered by this machine; masked */
     size_t n_routes;
-    bool accept_routes; /* default true */
+    bool accept_routes;       /* default true */
+    bool relay;               /* for others; default false */
+    unsigned relay_rate_mbit; /* per second, of all circuits; default VELD_RELAY_RATE_MBIT */
     bool has_psk;
     uint8_t psk[32]; /* from network_secret_file; secret */
     /* "host:port", to be looked up (base/host_port.h); none given: see reach/self_stun.c */

@@ -66,6 +66,20 @@ static int read_accept_routes(struct veld_config_reader *r, const char *key,
     return veld_config_bool(r, key, v, &r->config->accept_routes);
 }
 
+static int read_relay(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    r->config->given |= VELD_CONFIG_RELAY;
+    return veld_config_bool(r, key, v, &r->config->relay);
+}
+
+static int read_relay_rate(struct veld_config_reader *r, const char *key,
+                           const struct veld_toml *v)
+{
+    r->config->given |= VELD_CONFIG_RELAY_RATE;
+    return veld_config_number(r, key, v, 1, VELD_RELAY_RATE_MBIT_MAX,
+                              &r->config->relay_rate_mbit);
+}
+
 static int read_identity(struct veld_config_reader *r, const char *key,
                          const struct veld_toml *v)
 {
@@ -173,6 +187,8 @@ static const struct key top_keys[] = {
     {"routes", "routes", read_own_routes},
     {"accept_routes", "accept_routes", read_accept_routes},
     {"keepalive", "keepalive", read_keepalive},
+    {"relay", "relay", read_relay},
+    {"relay_rate", "relay_rate", read_relay_rate},
     {"stun_servers", "stun_servers", read_stun_servers},
     {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
@@ -275,6 +291,12 @@ static int read_peer_routes(struct veld_config_reader *r, const char *key,
     return veld_config_routes(r, key, v, &r->peer->routes, &r->peer->n_routes);
 }
 
+static int read_peer_relay(struct veld_config_reader *r, const char *key,
+                           const struct veld_toml *v)
+{
+    return veld_config_bool(r, key, v, &r->peer->relay);
+}
+
 static int read_peer_keepalive(struct veld_config_reader *r, const char *key,
                                const struct veld_toml *v)
 {
@@ -293,6 +315,7 @@ static const struct key peer_keys[] = {
     {"vpn_ip", "peers.vpn_ip", read_peer_addrs},
     {"routes", "peers.routes", read_peer_routes},
     {"keepalive", "peers.keepalive", read_peer_keepalive},
+    {"relay", "peers.relay", read_peer_relay},
 };
 
 /* ---- Tables ---- */

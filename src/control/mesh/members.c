@@ -201,6 +201,7 @@ static void clear_record(struct veld_member *m)
 {
     g_free((gpointer)(uintptr_t)m->routes);
     g_free((gpointer)(uintptr_t)m->endpoints);
+    g_free((gpointer)(uintptr_t)m->relays);
     veld_blob_clear(&m->record);
 }
 
@@ -268,6 +269,8 @@ static void take(struct entry *e, struct veld_member_news *news)
     m->n_routes = r->n_routes;
     m->endpoints = copy_array(r->endpoints, r->n_endpoints, sizeof r->endpoints[0]);
     m->n_endpoints = r->n_endpoints;
+    m->relays = copy_array(r->relays, r->n_relays, sizeof r->relays[0]);
+    m->n_relays = r->n_relays;
     m->flags = r->membership.flags;
     m->relay = r->relay;
     m->features = r->features;

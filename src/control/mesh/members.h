@@ -52,6 +52,8 @@ struct veld_member {
     size_t n_routes;
     const struct veld_endpoint *endpoints;
     size_t n_endpoints;
+    const uint8_t (*relays)[32]; /* P of those it is found through */
+    size_t n_relays;
     uint32_t flags; /* enum veld_member_flag */
     bool relay;
     uint64_t features, sequence, serial;

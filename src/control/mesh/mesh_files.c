@@ -69,6 +69,10 @@ static int take_live(struct veld_mesh *m, const struct veld_settings *s)
 {
     if (!(m->config->given & VELD_CONFIG_ACCEPT_ROUTES))
         m->config->accept_routes = s->accept_routes;
+    if (!(m->config->given & VELD_CONFIG_RELAY))
+        m->config->relay = s->relay;
+    if (!(m->config->given & VELD_CONFIG_RELAY_RATE))
+        m->config->relay_rate_mbit = s->relay_rate_mbit;
     return set_routes(m->config, s);
 }
 

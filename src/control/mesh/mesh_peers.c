@@ -73,6 +73,9 @@ static void describe(const struct veld_mesh *m, const struct veld_member *member
     bool both = m->config->n_addrs > 1 && !(member->features & VELD_RECORD_NO_IPV6);
     if (both || w->about.n_addrs == 0)
         w->addrs[w->about.n_addrs++] = member->ipv6;
+    w->about.relay = member->relay;
+    w->about.relays = member->relays;
+    w->about.n_relays = member->n_relays;
     if (p) {
         w->about.routes = (struct veld_prefix *)(uintptr_t)p->routes; /* only read */
         w->about.n_routes = p->n_routes;

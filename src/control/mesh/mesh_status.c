@@ -76,6 +76,10 @@ static void say_of_self(struct health *h)
             "%zu of %zu routes are not offered, since this machine's membership does not allow "
             "them; ask for them with: veld set --routes",
             m->config->n_routes - m->record.n_routes, m->config->n_routes);
+    if (m->config->relay && !(m->profile.membership.flags & VELD_MEMBER_RELAY))
+        say(h,
+            "this machine is to relay for others, which its membership does not allow; ask for "
+            "it with: veld set --relay yes");
     if (m->pins_problem.text[0])
         say(h, "%s", m->pins_problem.text);
 }
