@@ -41,6 +41,7 @@ static gboolean on_activity_tick(gpointer data)
     veld_exchange_tick(c);
     veld_relaying_tick(c);
     veld_self_stun_tick(c);
+    veld_relays_tick(c);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
 }
@@ -391,6 +392,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
     if ((rc = veld_dataplane_start(c->dataplane, diag)) < 0)
         return rc;
     veld_self_stun_start(c);
+    veld_relays_start(c);
     return c->mesh ? start_mesh(c, diag) : 0;
 }
 
@@ -449,6 +451,7 @@ void veld_control_close(struct veld_control *c)
         say_goodbye(c);
     veld_netcheck_end(c);
     veld_self_stun_stop(c);
+    veld_relays_stop(c);
     if (c->mesh)
         veld_mesh_stop(c->mesh);
     for (size_t i = 0; i < c->n_sources; i++)

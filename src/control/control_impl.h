@@ -13,6 +13,7 @@
  *   reach/exchange.c candidates told in sessions
  *   reach/relaying.c this machine as a relay for others
  *   reach/self_stun.c where STUN servers see this machine
+ *   reach/relays.c circuits through relays, and homes
  *   reach/netcheck.c a look at this machine's reach
  *   report.c    the status document and health
  *   peer_list.c the list of them, and what people call them
@@ -111,6 +112,7 @@ struct veld_control {
     struct veld_circuit_numbers
         *circuit_numbers; /* of all circuits here, our own and others' */
     struct veld_volunteer *volunteer;
+    struct veld_relays *relays; /* NULL before the start and after the stop */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */
@@ -134,6 +136,8 @@ struct veld_control {
 /* peers.c; the rest is in peers.h */
 VELD_MUST_USE int veld_peers_add_configured(struct veld_control *c, struct veld_diag *diag);
 const char *veld_control_peer_name(const struct veld_control *c, uint32_t id, char out[64]);
+/* A connection with it is kept, beside what is configured; 0: no longer. */
+void veld_peers_set_home(struct veld_control *c, uint32_t id, uint16_t keepalive_s);
 
 /* publish.c */
 /* Everything at once, by a configuration that must hold. */
@@ -202,6 +206,25 @@ void veld_relaying_on_move(struct veld_control *c, uint32_t peer);
 void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer);
 /* Twice a second. */
 void veld_relaying_tick(struct veld_control *c);
+
+/* reach/relays.c */
+void veld_relays_start(struct veld_control *c);
+void veld_relays_stop(struct veld_control *c);
+/* A peer is sought, and relays may lead to it. */
+void veld_relays_on_wanted(struct veld_control *c, uint32_t peer);
+/* A session with the peer is used, or has new keys. */
+void veld_relays_on_use(struct veld_control *c, uint32_t peer);
+/* OPENED, OFFER, REFUSED, CLOSE, from a peer that may be used. */
+void veld_relays_on_message(struct veld_control *c, uint32_t relay,
+                            const struct veld_message *m);
+/* Twice a second. */
+void veld_relays_tick(struct veld_control *c);
+/* It is removed or blocked. */
+void veld_relays_peer_gone(struct veld_control *c, uint32_t id);
+#define VELD_RELAYS_PATH_STRLEN 80
+/* "direct IP:PORT", "relay NAME": returns `out`. */
+const char *veld_relays_path(const struct veld_control *c, const struct veld_endpoint *at,
+                             char out[VELD_RELAYS_PATH_STRLEN]);
 
 /* reach/self_stun.c */
 void veld_self_stun_start(struct veld_control *c);

@@ -119,11 +119,11 @@ static void retire(struct veld_control *c, const struct veld_action *a)
 static void tell_connected(struct veld_control *c, uint32_t id)
 {
     struct veld_peer_info info;
-    char name[64], at[VELD_ENDPOINT_STRLEN];
+    char name[64], path[VELD_RELAYS_PATH_STRLEN];
     if (veld_engine_peer_get(c->engine, id, &info) == 0)
-        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: connected, direct %s",
+        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: connected, %s",
                          veld_control_peer_name(c, id, name),
-                         veld_endpoint_format(&info.endpoint, at));
+                         veld_relays_path(c, &info.endpoint, path));
 }
 
 static bool may_use(const struct veld_control *c, uint32_t id)
@@ -151,6 +151,7 @@ static void use(struct veld_control *c, const struct veld_action *a)
     peer->connected = true;
     veld_exchange_on_use(c, a->peer);
     veld_relaying_on_use(c, a->peer);
+    veld_relays_on_use(c, a->peer);
     if (c->hooks.on_use)
         c->hooks.on_use(c->hooks.ctx, a->peer);
 }
@@ -166,7 +167,7 @@ static void send_message(struct veld_control *c, const struct veld_action *a)
 static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 {
     struct control_peer *peer = &c->peers.peers[a->peer];
-    char name[64], at[VELD_ENDPOINT_STRLEN];
+    char name[64], at[VELD_ENDPOINT_STRLEN], path[VELD_RELAYS_PATH_STRLEN];
     veld_lane_ports_forget(c, a->peer);
     int rc = veld_dataplane_peer_set_endpoint(c->dataplane, a->peer, &a->to);
     if (rc < 0) {
@@ -178,7 +179,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
     if (peer->connected && moved)
         VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: moved to %s",
                          veld_control_peer_name(c, a->peer, name),
-                         veld_endpoint_format(&a->to, at));
+                         veld_relays_path(c, &a->to, path));
     peer->endpoint = a->to;
     veld_relaying_on_move(c, a->peer);
     save_soon(c);
@@ -187,6 +188,7 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 static void wanted(struct veld_control *c, const struct veld_action *a)
 {
     veld_self_stun_on_wanted(c);
+    veld_relays_on_wanted(c, a->peer);
     if (c->hooks.on_wanted)
         c->hooks.on_wanted(c->hooks.ctx, a->peer);
 }
@@ -390,6 +392,14 @@ static void tell_refused(const struct veld_dataplane_event *in, int rc)
         veld_debug("handshake datagram from %s dropped: %s", from, why);
 }
 
+/* As a relay, and as one end. */
+static void on_circuit_message(struct veld_control *c, uint32_t peer,
+                               const struct veld_message *m)
+{
+    veld_relaying_on_message(c, peer, m);
+    veld_relays_on_message(c, peer, m);
+}
+
 /*
  * What the engine took as authentic, and leaves to others. It may come before a
  * session is used, while its path is sought.
@@ -406,7 +416,7 @@ static void pass_on(struct veld_control *c, const struct veld_dataplane_event *i
     else if (m.type == VELD_MSG_CANDIDATES)
         veld_exchange_on_message(c, in->peer, &m);
     else if (m.type >= VELD_MSG_CIRCUIT_OPEN && m.type <= VELD_MSG_CIRCUIT_CLOSE)
-        veld_relaying_on_message(c, in->peer, &m);
+        on_circuit_message(c, in->peer, &m);
     else if (c->hooks.on_message)
         c->hooks.on_message(c->hooks.ctx, in->peer, &m);
 }

@@ -75,7 +75,7 @@ static bool is_sound(const struct veld_control_peer_spec *spec)
 {
     const struct veld_config_peer *a = spec->about;
     return a->n_addrs >= 1 && a->n_addrs <= VELD_CONFIG_ADDRS_MAX &&
-           a->n_routes <= VELD_CONFIG_ROUTES_MAX &&
+           a->n_routes <= VELD_CONFIG_ROUTES_MAX && a->n_relays <= VELD_MEMBER_RELAYS_MAX &&
            strnlen(a->name, sizeof a->name) < sizeof a->name &&
            (!a->endpoint.ip.family || veld_endpoint_usable(&a->endpoint)) &&
            spec->n_candidates <= VELD_CANDIDATES_MAX &&
@@ -100,6 +100,8 @@ static int set_engine(struct veld_control *c, uint32_t id, const struct veld_con
     struct veld_endpoint candidates[VELD_CANDIDATES_MAX];
     size_t n = veld_known_compose(c->known, id, candidates);
     struct veld_engine_peer_config cfg = engine_config(about, candidates, n);
+    if (!cfg.keepalive_s)
+        cfg.keepalive_s = c->peers.peers[id].home_keepalive_s;
     if (!c->peers.peers[id].owned)
         cfg.last_known = c->peers.peers[id].endpoint; /* of the last run, if need be */
     return veld_engine_peer_set(c->engine, id, &cfg);
@@ -184,6 +186,14 @@ int veld_control_peer_change(struct veld_control *c, uint32_t id,
     return 0;
 }
 
+void veld_peers_set_home(struct veld_control *c, uint32_t id, uint16_t keepalive_s)
+{
+    struct control_peer *p = veld_peer_list_get(&c->peers, id);
+    p->home_keepalive_s = keepalive_s;
+    (void)!set_engine(c, id, p->about); /* it is there, and no list grows */
+    veld_control_rearm(c);
+}
+
 /* Whoever waits for something of this peer, waits in vain. */
 static void disappoint(struct veld_control *c, uint32_t id, const char *why)
 {
@@ -203,6 +213,7 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id)
     veld_control_step(c, &(struct veld_event){.type = VELD_EV_REMOVE_PEER, .peer = id});
     veld_lane_ports_forget(c, id);
     veld_dataplane_peer_remove(c->dataplane, id);
+    veld_relays_peer_gone(c, id);
     veld_known_forget(c->known, id);
     veld_candidates_forget(c->candidates, id);
     veld_peer_list_drop(&c->peers, id);
@@ -222,6 +233,7 @@ int veld_control_peer_block(struct veld_control *c, uint32_t id)
     veld_relaying_peer_gone(c, id);
     veld_control_step(c, &(struct veld_event){.type = VELD_EV_BLOCK, .peer = id});
     veld_dataplane_peer_drop_held(c->dataplane, id);
+    veld_relays_peer_gone(c, id);
     veld_publish_soon(c);
     return 0;
 }

@@ -24,6 +24,7 @@
 #include "control/config/config.h"
 #include "control/engine/engine.h"
 #include "control/reach/known.h"
+#include "trust/trust.h"
 #include "wire/message.h"
 
 #include <stdbool.h>
@@ -115,6 +116,15 @@ bool veld_control_peer_find_pub(const struct veld_control *c, const uint8_t pub[
 
 /* Where this machine may be reached (reach/self.h); control's, for as long as it is. */
 struct veld_self *veld_control_self(const struct veld_control *c);
+
+/*
+ * Members that this machine stays connected with, so that others find it there; P each. At most
+ * VELD_MEMBER_RELAYS_MAX; returns how many. When they change, veld_mesh_on_self_change is called.
+ */
+size_t veld_control_homes(const struct veld_control *c,
+                          uint8_t out[VELD_MEMBER_RELAYS_MAX][32]);
+/* The relay that the circuit of this number leads through; false: there is no such circuit. */
+bool veld_control_circuit_relay(const struct veld_control *c, uint32_t number, uint32_t *relay);
 
 /* The routes that this machine's configuration offers are others now: forward to them. */
 VELD_MUST_USE int veld_control_offer_routes(struct veld_control *c, struct veld_diag *diag);

@@ -94,6 +94,7 @@ Test(homing, who_needs_none_calls_nobody)
 {
     veld_homing_run(homing, VELD_HOMING_NOT_NEEDED, now_ns);
     cr_assert_eq(looks, 0);
+    cr_assert_eq(changes, 0);
     expect_homes(0, 0, 0);
 }
 
@@ -152,6 +153,16 @@ Test(homing, who_relays_no_more_is_left)
     run_for(3 * S);
     is_relay_now[1] = false;
     run_for(4 * S);
+    expect_homes(1, 2, 0);
+}
+
+Test(homing, who_ceases_to_relay_during_a_look_is_not_kept)
+{
+    veld_homing_run(homing, VELD_HOMING_NEEDED, now_ns);
+    is_relay_now[1] = false;
+    rtt_ns[1] = 10, rtt_ns[2] = 20;
+    now_ns += VELD_HOMING_LOOK_NS;
+    veld_homing_run(homing, VELD_HOMING_NEEDED, now_ns);
     expect_homes(1, 2, 0);
 }
 

@@ -245,7 +245,7 @@ Test(own_circuits, a_session_of_another_relay_changes_nothing)
     cr_assert_eq(veld_own_circuits_want(circuits, 1, key(1), 100, now_ns + S, now_ns), 0);
     veld_own_circuits_on_session(circuits, 100, now_ns);
     cr_assert_eq(veld_own_circuits_deadline(circuits), now_ns + S, "it is not its time yet");
-    run_for(2 * S);
+    run_for(S + S / 2);
     uint64_t before_ns = veld_own_circuits_deadline(circuits);
     veld_own_circuits_on_session(circuits, 101, now_ns);
     cr_assert_eq(veld_own_circuits_deadline(circuits), before_ns);
@@ -325,6 +325,19 @@ Test(own_circuits, it_ends_when_the_peer_is_reached_directly_for_a_while)
     cr_assert_eq(n_ready, 0);
     cr_assert_eq(n_sent_of(VELD_MSG_CIRCUIT_CLOSE), 1);
     cr_assert_eq(veld_circuit_numbers_taken(numbers), 0);
+}
+
+Test(own_circuits, one_that_is_wanted_again_is_no_spare)
+{
+    make_ready();
+    reached_now[1] = VELD_REACHED_DIRECT;
+    for (unsigned i = 0; i < 3; i++) {
+        run_for(VELD_OWN_CIRCUITS_SPARE_NS - 2 * S);
+        cr_assert_eq(want(1, 100), 0, "the direct path is dead, as it seems");
+        veld_own_circuits_run(circuits, now_ns);
+        say(VELD_MSG_CIRCUIT_OPENED, 1, 100, 77, 1);
+    }
+    cr_assert_eq(removes, 0);
 }
 
 Test(own_circuits, it_ends_when_nobody_talks_to_the_peer)

@@ -528,7 +528,7 @@ Test(peers, one_that_asks_is_relayed_for_while_both_are_in_good_standing)
     cr_assert_eq(veld_control_peer_call(c, b), 0);
     EVENTUALLY(relayed().refused > 0); /* it does not relay */
 
-    veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = true});
+    config->relay = true;
     EVENTUALLY(relayed().half_open == 1);
     cr_assert_eq(veld_circuit_numbers_taken(c->circuit_numbers), 2);
     cr_assert_eq(veld_control_peer_block(c, third), 0);
@@ -555,7 +555,7 @@ Test(peers, one_that_may_not_be_used_is_not_relayed_for)
     open_a();
     uint32_t b = add_b();
     add_third();
-    veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = true});
+    config->relay = true;
     told.refuse = true;
     cr_assert_eq(veld_control_peer_call(c, b), 0);
     EVENTUALLY(veld_control_peer_is_blocked(c, b));

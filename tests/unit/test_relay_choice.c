@@ -61,4 +61,5 @@ Test(relay_choice, equals_are_drawn_by_lot)
     for (unsigned i = 0; i < 4; i++)
         list[i].standing = VELD_RELAY_UNKNOWN;
     expect(list, 4, "bcda");
+    expect(list, 4, "bc");
 }

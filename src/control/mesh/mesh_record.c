@@ -43,6 +43,9 @@ static void make_record(const struct veld_mesh *m, struct veld_record *out)
                                 .ipv4 = m->config->addrs[0].ip}; /* as the interface has it */
     out->n_routes = allowed_routes(m, out->routes);
     out->n_endpoints = veld_self_candidates(m->self, out->endpoints);
+    out->relay = m->config->relay && (out->membership.flags & VELD_MEMBER_RELAY);
+    if (m->control)
+        out->n_relays = veld_control_homes(m->control, out->relays);
     out->sequence = m->record.sequence;
     out->features = m->config->n_addrs < 2 ? VELD_RECORD_NO_IPV6 : 0;
 }
@@ -51,6 +54,8 @@ static bool says_the_same(const struct veld_record *a, const struct veld_record 
 {
     bool same = veld_ip_equal(&a->ipv4, &b->ipv4) && a->features == b->features &&
                 a->n_routes == b->n_routes && a->n_endpoints == b->n_endpoints &&
+                a->relay == b->relay && a->n_relays == b->n_relays &&
+                memcmp(a->relays, b->relays, a->n_relays * sizeof a->relays[0]) == 0 &&
                 memcmp(a->membership.chain_digest, b->membership.chain_digest, 32) == 0;
     for (size_t i = 0; same && i < a->n_routes; i++)
         same = a->routes[i].len == b->routes[i].len &&

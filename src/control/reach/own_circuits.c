@@ -304,9 +304,11 @@ void veld_own_circuits_run(struct veld_own_circuits *r, uint64_t now_ns)
 {
     GHashTableIter iter;
     gpointer peer;
-    for (size_t i = r->n; i-- > 0;)
-        run_one(r, &r->circuits[i], now_ns);
-    for (;;) { /* what is told may change the table again */
+    for (size_t i = r->n; i-- > 0;) {
+        if (i < r->n) /* calling a relay may change the table */
+            run_one(r, &r->circuits[i], now_ns);
+    }
+    for (;;) { /* and so may what is told */
         g_hash_table_iter_init(&iter, r->changed);
         if (!g_hash_table_iter_next(&iter, &peer, NULL))
             break;

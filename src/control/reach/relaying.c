@@ -112,7 +112,18 @@ void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer)
     veld_volunteer_peer_gone(c->volunteer, peer);
 }
 
+/* As the configuration is now: `veld set` may have changed it. */
+static void follow_config(struct veld_control *c)
+{
+    const struct veld_volunteer_policy policy = {
+        .relays = c->config->relay,
+        .bytes_per_s = c->config->relay_rate_mbit * UINT64_C(1000000) / 8,
+    };
+    veld_volunteer_set(c->volunteer, &policy);
+}
+
 void veld_relaying_tick(struct veld_control *c)
 {
+    follow_config(c);
     veld_volunteer_tick(c->volunteer, veld_clock_mono_ns());
 }

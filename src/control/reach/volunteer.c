@@ -187,6 +187,8 @@ static bool always(struct veld_volunteer *v, struct circuit *c, const void *arg)
 
 void veld_volunteer_set(struct veld_volunteer *v, const struct veld_volunteer_policy *policy)
 {
+    if (policy->relays == v->policy.relays && policy->bytes_per_s == v->policy.bytes_per_s)
+        return;
     v->policy = *policy;
     if (!policy->relays)
         veld_volunteer_sweep(v, always, NULL, VELD_VOLUNTEER_NOBODY);

@@ -71,6 +71,7 @@ struct veld_volunteer_policy {
     bool relays;          /* false: circuits that there are end */
     uint64_t bytes_per_s; /* of all circuits together; 0: no bound */
 };
+/* Nothing when it is so already. */
 void veld_volunteer_set(struct veld_volunteer *v, const struct veld_volunteer_policy *policy);
 
 /* VELD_MSG_CIRCUIT_OPEN or _CLOSE from a peer that is in good standing; others are ignored. */
