@@ -19,44 +19,65 @@ Every home has the same 192.168.1.0/24, as homes have. What the kinds do (RFC 47
     full cone           endpoint-independent  endpoint-independent
     address-restricted  endpoint-independent  address-dependent
     port-restricted     endpoint-independent  address and port-dependent
+    port-changing       endpoint-independent, at another port; filtering as port-restricted
     symmetric           address and port-dependent, at a random port each; filtering the same
     double              port-restricted twice
     blocked             port-restricted; no UDP but to `udp_to`, TCP as usual
+    no udp              port-restricted; TCP alone
     ipv6                none: has no IPv4 at all
+    hairpin             full cone; also turns back what one inside sends to the mapping of
+                        another, who gets it from the sender's mapping. Inside, nobody sees
+                        anybody else, as guests of a Wi-Fi do not
 
-Mapped ports are the inner ones where they are free (not with symmetric). What comes
-unasked is dropped in silence, as homes' boxes do.
+Mapped ports are the inner ones where they are free (not with symmetric and port-changing).
+What comes unasked is dropped in silence, as homes' boxes do.
 """
 from net import Net
 
-KINDS = ("public", "full cone", "address-restricted", "port-restricted", "symmetric", "double",
-         "blocked", "ipv6")
+KINDS = ("public", "full cone", "address-restricted", "port-restricted", "port-changing",
+         "symmetric", "double", "blocked", "ipv6")
 
-# The cones' memory: which inner host has an outer port, and whom it has sent to.
+# The cones' memory: who inside has an outer port, and whom it has sent to. Of a flow that
+# began outside, who is inside stands in the answers' direction.
 CONE = """
 table ip nat {{
-    map owner {{ type inet_service : ipv4_addr; flags dynamic,timeout; timeout {timeout}s; }}
+    map owner {{
+        type inet_service : ipv4_addr . inet_service
+        flags dynamic,timeout; timeout {timeout}s
+    }}
     set asked {{ type inet_service . ipv4_addr; flags dynamic,timeout; timeout {timeout}s; }}
     chain remember {{
-        type filter hook forward priority 0
-        iifname "eth1" oifname "eth0" meta l4proto udp update @owner {{ udp sport : ip saddr }}
-        iifname "eth1" oifname "eth0" meta l4proto udp update @asked {{ udp sport . ip daddr }}
+        type filter hook postrouting priority 101
+        iifname != "eth1" accept
+        oifname != "eth0" accept
+        meta l4proto != udp accept
+        ct direction original update @owner {{ udp sport : ct original ip saddr . ct original proto-src }}
+        ct direction reply update @owner {{ udp sport : ct reply ip saddr . ct reply proto-src }}
+        update @asked {{ udp sport . ip daddr }}
     }}
     chain in {{
         type nat hook prerouting priority -100
-        iifname "eth0" {condition} dnat to udp dport map @owner
+        {condition} dnat ip to udp dport map @owner
     }}
     chain out {{
         type nat hook postrouting priority 100
+        iifname "eth1" oifname "eth1" ct status dnat snat to {outer}
         oifname "eth0" masquerade
     }}
 }}
 """
+CONDITIONS = {
+    "full cone": 'iifname "eth0" meta l4proto udp',
+    "address-restricted": 'iifname "eth0" udp dport . ip saddr @asked',
+    "hairpin": 'ip daddr {outer} meta l4proto udp',
+}
+MAPPING = {"symmetric": "random,fully-random", "port-changing": "to :20000-29999"}
 MASQUERADE = """
 table ip nat {{
     chain out {{
         type nat hook postrouting priority 100
-        oifname "eth0" masquerade {how}
+        {udp}
+        oifname "eth0" masquerade
     }}
 }}
 """
@@ -77,22 +98,29 @@ table ip firewall {{
 """
 
 
-def ruleset(kind, timeout, udp_to=()):
-    cone = {"full cone": "meta l4proto udp", "address-restricted": "udp dport . ip saddr @asked"}
-    nat = CONE.format(timeout=timeout, condition=cone[kind]) if kind in cone else \
-        MASQUERADE.format(how="random,fully-random" if kind == "symmetric" else "")
-    allowed = f"ip daddr != {{ {', '.join(udp_to)} }} " if udp_to else ""
-    more = f'iifname "eth1" meta l4proto udp {allowed}drop' if kind == "blocked" else ""
+def ruleset(kind, timeout, udp_to=(), outer="0.0.0.0"):
+    """`outer`: the box's own address on the internet's side."""
+    if kind in CONDITIONS:
+        nat = CONE.format(timeout=timeout, outer=outer,
+                          condition=CONDITIONS[kind].format(outer=outer))
+    else:
+        udp = f'oifname "eth0" meta l4proto udp masquerade {MAPPING[kind]}' if kind in MAPPING else ""
+        nat = MASQUERADE.format(udp=udp)
+    drops = {"blocked": f"ip daddr != {{ {', '.join(udp_to)} }} drop", "no udp": "drop"}
+    more = f'iifname "eth1" meta l4proto udp {drops[kind]}' if kind in drops else ""
     return nat + FIREWALL.format(more=more)
 
 
 class Box:
     """A NAT: `machine`, eth0 outside and the bridge or wire eth1 inside."""
 
-    def __init__(self, net: Net, name, kind, timeout, udp_to=()):
+    def __init__(self, net: Net, name, kind, timeout, *rest):
         self.machine, self.kind = net.machine(name), kind
-        self.machine.sh("echo 1 >/proc/sys/net/ipv4/ip_forward")
-        self.rules = ruleset(kind, timeout, udp_to)
+        # Its bridge bridges: what is to be routed back inside goes through all of the rules.
+        self.machine.sh("cd /proc/sys/net; echo 1 >ipv4/ip_forward;"
+                        "echo 0 >ipv4/conf/all/send_redirects;"
+                        "[ ! -e bridge ] || echo 0 >bridge/bridge-nf-call-iptables")
+        self.rules = ruleset(kind, timeout, *rest)
         self.timeout = timeout
 
     def switch_on(self):
@@ -138,23 +166,24 @@ class Internet:
     def nat(self, kind, *names, timeout=120, udp_to=()):
         """Machines behind one NAT of a kind; the list of them. The box is boxes[-1]."""
         self.last += 1
-        outside, number = None, self.last + 100
+        outside, outer = None, f"203.0.113.{self.last + 100}"
         if kind == "double":
             outside = self.box(f"isp-{names[0]}", "port-restricted", timeout)
-            self.plug(outside.machine, f"203.0.113.{number}/24")
-        box = self.box(f"nat-{names[0]}", "port-restricted" if outside else kind, timeout, udp_to)
+            self.plug(outside.machine, f"{outer}/24")
+        box = self.box(f"nat-{names[0]}", "port-restricted" if outside else kind, timeout, udp_to,
+                       outer)
         if outside:
             self.net.wire(outside.machine, box.machine, ["100.64.0.1/24"], ["100.64.0.2/24"])
             outside.switch_on()
             box.machine.sh("ip route add default via 100.64.0.1")
         else:
-            self.plug(box.machine, f"203.0.113.{number}/24")
+            self.plug(box.machine, f"{outer}/24")
         inside = self.home(box, names)
         box.switch_on()
         return inside
 
-    def box(self, name, kind, timeout, udp_to=()):
-        self.boxes.append(Box(self.net, name, kind, timeout, udp_to))
+    def box(self, name, kind, timeout, *rest):
+        self.boxes.append(Box(self.net, name, kind, timeout, *rest))
         return self.boxes[-1]
 
     def home(self, box, names):
@@ -166,7 +195,9 @@ class Internet:
         for number, name in enumerate(names, 2):
             machine = self.net.machine(name)
             _, end = self.net.wire(machine, box.machine, [f"192.168.1.{number}/24"])
-            box.machine.sh(f"ip link set {end} master eth1")
+            alone = "on" if box.kind == "hairpin" else "off"
+            box.machine.sh(f"ip link set {end} master eth1; bridge link set dev {end} "
+                           f"isolated {alone}")
             machine.sh("ip route add default via 192.168.1.1")
             machines.append(machine)
         return machines

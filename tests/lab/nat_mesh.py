@@ -16,12 +16,13 @@ from net import eventually
 
 HOST, OWNER = "coord.test", "first"
 OWNER_IP = "203.0.113.4"
-SAME_PORT = {"port-restricted", "double", "symmetric"}  # they let in what comes from that port
+# They let in what comes from the very port that they have sent to.
+SAME_PORT = {"port-restricted", "port-changing", "double", "symmetric"}
 
 
 def direct(a, b):
     """Can two members, by their kinds, reach each other without a relay? By RFC 5245's means."""
-    if "blocked" in (a, b):
+    if {"blocked", "no udp"} & {a, b}:
         return False  # no UDP but to the owner
     if "ipv6" in (a, b):
         return {a, b} <= {"ipv6", "public"}  # no address family in common with those behind NATs

@@ -10,6 +10,9 @@
   nat_probe.py lifetime ADDRESS SECONDS    print whether an answer that comes so late comes in
   nat_probe.py hairpin ADDRESS             print whether one gets through to oneself by the
                                            mapped address
+  nat_probe.py hear ADDRESS PORT           print the mapped address of that port, and after it
+                                           where the next datagram comes from
+  nat_probe.py say ADDRESS PORT TO PORT    from that port, which is mapped before; print where
 """
 import json
 import select
@@ -83,9 +86,23 @@ def hairpin(address):
         return False
 
 
+def hear(address, port):
+    s = opened(int(port))
+    print(json.dumps(ask(s, (address, PORTS[0]), 0, 0)), flush=True)
+    s.settimeout(10)
+    return s.recvfrom(200)[1]
+
+
+def say(address, port, to, to_port):
+    s = opened(int(port))
+    mapped = ask(s, (address, PORTS[0]), 0, 0)
+    s.sendto(b"hello", (to, int(to_port)))
+    return mapped
+
+
 def main():
     result = {"serve": serve, "classify": classify, "lifetime": lifetime, "unasked": unasked,
-              "hairpin": hairpin}[sys.argv[1]](*sys.argv[2:])
+              "hairpin": hairpin, "hear": hear, "say": say}[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(result))
 
 

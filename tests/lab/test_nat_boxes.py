@@ -11,8 +11,10 @@ PROBE = LAB / "nat_probe.py"
 SERVER, OTHER = "203.0.113.2", "203.0.113.3"
 FREE, ADDRESS, BOTH = "endpoint-independent", "address", "address and port"
 BEHAVIOUR = {"public": (FREE, FREE), "full cone": (FREE, FREE), "address-restricted": (FREE, ADDRESS),
-             "port-restricted": (FREE, BOTH), "symmetric": (BOTH, BOTH), "double": (FREE, BOTH),
-             "blocked": (None, None)}
+             "port-restricted": (FREE, BOTH), "port-changing": (FREE, BOTH),
+             "symmetric": (BOTH, BOTH), "double": (FREE, BOTH), "hairpin": (FREE, FREE),
+             "blocked": (None, None), "no udp": (None, None)}
+KEEPS_NO_PORT = {"port-changing", "symmetric"}
 
 
 @pytest.fixture
@@ -34,13 +36,13 @@ def probe(machine, *argv):
 @pytest.mark.parametrize("kind", BEHAVIOUR)
 def test_a_box_is_of_its_kind(internet, kind):
     mapping, filtering = BEHAVIOUR[kind]
-    found = probe(internet.member(kind, "m"), "classify", SERVER, OTHER)
+    found = probe(internet.member(kind, "m", udp_to=["192.0.2.1"]), "classify", SERVER, OTHER)
     assert (found["mapping"], found["filtering"]) == (mapping, filtering)
-    assert found["keeps_ports"] == (None if kind == "blocked" else kind != "symmetric")
+    assert found["keeps_ports"] == (None if mapping is None else kind not in KEEPS_NO_PORT)
 
 
 def test_every_kind_is_tried():
-    assert set(KINDS) - set(BEHAVIOUR) == {"ipv6"}
+    assert set(KINDS) ^ set(BEHAVIOUR) == {"ipv6", "hairpin", "no udp"}
 
 
 def test_ipv6_only_has_no_way_by_ipv4(internet):
@@ -49,7 +51,8 @@ def test_ipv6_only_has_no_way_by_ipv4(internet):
     assert m.run("ping", "-c1", SERVER, check=False).returncode != 0
 
 
-@pytest.mark.parametrize("kind", ["full cone", "address-restricted", "port-restricted"])
+@pytest.mark.parametrize("kind", ["full cone", "address-restricted", "port-restricted",
+                                  "port-changing"])
 def test_a_mapping_ends_after_its_time(internet, kind):
     m = internet.nat(kind, "m", timeout=2)[0]
     assert probe(m, "lifetime", SERVER, 1)
@@ -88,3 +91,21 @@ def test_two_behind_one_box(internet):
     assert a.pings("192.168.1.3") == 1
     assert probe(a, "lifetime", SERVER, 0) and probe(b, "lifetime", SERVER, 0)
     assert not probe(a, "hairpin", SERVER)
+
+
+@pytest.mark.parametrize("kind", ["full cone", "hairpin"])
+def test_two_inside_have_a_port_each(internet, kind):
+    """Of the same inner port; what comes unasked for either reaches it."""
+    for m in internet.nat(kind, "a", "b"):
+        assert probe(m, "classify", SERVER, OTHER, 40000)["filtering"] == FREE
+
+
+def test_a_box_that_turns_back(internet):
+    """To those who do not see each other: by the mapping of one, from the mapping of the other."""
+    a, b = internet.nat("hairpin", "a", "b")
+    assert a.pings("192.168.1.3", wait=1) == 0
+    waiting = b.spawn(sys.executable, PROBE, "hear", SERVER, 40000)
+    mapped = eventually(waiting.out, "b knows its mapping")
+    probe(a, "say", SERVER, 40000, *json.loads(mapped))
+    heard = json.loads(waiting.finish().splitlines()[1])
+    assert heard[0] == internet.boxes[-1].outer() and heard[1] != 40000, heard
