@@ -254,7 +254,8 @@ int veld_control_peer_unblock(struct veld_control *c, uint32_t id)
 int veld_control_peer_call(struct veld_control *c, uint32_t id)
 {
     g_assert(!c->in_step);
-    return veld_control_step(c, &(struct veld_event){.type = VELD_EV_NEED_SESSION, .peer = id});
+    veld_self_stun_on_wanted(c);
+    return veld_control_step(c, &(struct veld_event){.type = VELD_EV_CALLED, .peer = id});
 }
 
 int veld_control_peer_send(struct veld_control *c, uint32_t id, const struct veld_message *m)

@@ -91,7 +91,10 @@ void veld_control_peer_remove(struct veld_control *c, uint32_t id);
 VELD_MUST_USE int veld_control_peer_block(struct veld_control *c, uint32_t id);
 VELD_MUST_USE int veld_control_peer_unblock(struct veld_control *c, uint32_t id);
 
-/* Make a session, if there is none: somebody there asked us to call. VELD_E_NOENT, VELD_E_PERM (blocked). */
+/*
+ * The peer called: make a session, or look for the peer where there is one, so that NATs before us
+ * let it in. VELD_E_NOENT, VELD_E_PERM (blocked).
+ */
 VELD_MUST_USE int veld_control_peer_call(struct veld_control *c, uint32_t id);
 /* On the session in use. VELD_E_NOENT, VELD_E_STATE (there is none), VELD_E_FULL (try later). */
 VELD_MUST_USE int veld_control_peer_send(struct veld_control *c, uint32_t id,

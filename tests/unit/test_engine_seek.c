@@ -85,6 +85,55 @@ static void say_data(struct world *w)
                  0);
 }
 
+/* ---- Called ---- */
+
+/* A NAT before us may have closed: what leaves opens it, wherever the peer is by now. */
+Test(engine_seek, who_is_called_asks_everywhere)
+{
+    struct world w;
+    struct veld_endpoint other = ep("198.51.100.9:7");
+    unsigned wanted;
+    start(&w, &other, 1);
+    cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_CALLED), 0);
+    cr_assert_not_null(ping_to(&w, &w.p.b.address));
+    const struct veld_action *ping = ping_to(&w, &w.other);
+    cr_assert_not_null(ping);
+    cr_assert_null(action(&w.p.a, VELD_ACT_WANTED), "nobody is called back");
+    struct veld_action asked = *ping;
+    cr_assert_eq(pings_in(&w, 4900, &w.other, &wanted), 1, "once more, after 2 s");
+    cr_assert_eq(wanted, 0);
+    answer(&w, &asked, &w.other);
+    cr_assert(endpoint_is(&w.p.a, &w.other),
+              "the peer is there, and said that the path is dead");
+    pair_free(&w.p);
+}
+
+/* However often it calls. */
+Test(engine_seek, who_is_called_again_and_again_asks_now_and_then)
+{
+    struct world w;
+    struct veld_endpoint other = ep("198.51.100.9:7");
+    unsigned n = 0, wanted;
+    start(&w, &other, 1);
+    for (unsigned i = 0; i < 100; i++) {
+        cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_CALLED), 0);
+        n += ping_to(&w, &w.other) != NULL;
+        n += pings_in(&w, 250, &w.other, &wanted);
+    }
+    cr_assert_eq(n, 2 * 25 / 5);
+    pair_free(&w.p);
+}
+
+Test(engine_seek, who_is_called_without_a_session_makes_one)
+{
+    struct world w;
+    start(&w, NULL, 0);
+    on_peer(&w.p, &w.p.a, VELD_EV_GOODBYE);
+    cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_CALLED), 0);
+    cr_assert_not_null(action(&w.p.a, VELD_ACT_SEND));
+    pair_free(&w.p);
+}
+
 /* ---- Better ---- */
 
 Test(engine_seek, a_better_path_is_asked_and_taken_when_it_answers)

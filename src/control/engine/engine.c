@@ -332,6 +332,15 @@ static int rekey(struct veld_step *s, struct veld_engine_peer *p)
     return veld_attempt_wanted(s, p);
 }
 
+/* What leaves towards the peer lets it in, where a NAT before us had closed. */
+static int called(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (!veld_session_is_made(p))
+        return veld_attempt_wanted(s, p);
+    veld_seek_called(s, p);
+    return 0;
+}
+
 static void block(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_session_retire_all(s, p);
@@ -367,6 +376,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
         return VELD_E_PERM;
     switch (ev->type) {
     case VELD_EV_NEED_SESSION: return veld_session_is_made(p) ? 0 : veld_attempt_wanted(s, p);
+    case VELD_EV_CALLED: return called(s, p);
     case VELD_EV_TOO_BIG: veld_probe_refused(s, p, ev->len); return 0;
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
@@ -410,6 +420,7 @@ int veld_engine_step(struct veld_engine *e, const struct veld_event *ev,
     case VELD_EV_MOVED:
     case VELD_EV_MESSAGE: rc = on_session_event(&s, ev); break;
     case VELD_EV_NEED_SESSION:
+    case VELD_EV_CALLED:
     case VELD_EV_ACTIVITY:
     case VELD_EV_PING:
     case VELD_EV_SEEK:

@@ -139,6 +139,7 @@ bool veld_engine_peer_find(const struct veld_engine *e, const uint8_t pub[32], u
 enum veld_event_type {
     VELD_EV_DATAGRAM,     /* 0xC1..0xC3 */
     VELD_EV_NEED_SESSION, /* somebody wants to send to `peer` */
+    VELD_EV_CALLED,       /* `peer` says by other ways that it does not get through to us */
     VELD_EV_CONFIRMED,    /* first valid datagram on session `index`, whoever initiated it */
     VELD_EV_REKEY_DUE,    /* message limit */
     VELD_EV_MOVED,        /* newest lane-0 datagram of `index` came from `from` */

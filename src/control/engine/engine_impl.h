@@ -208,6 +208,8 @@ void veld_path_token(const uint8_t secret[32], const struct veld_endpoint *to,
 void veld_seek_start(struct veld_step *s, struct veld_engine_peer *p);
 /* The path in use may be dead. */
 void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p);
+/* The peer does not get through. */
+void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p);
 /* The circuit that is the endpoint is gone. A session is in use; its timer does the rest. */
 void veld_seek_ended(struct veld_engine_peer *p);
 /* The peer sends by a circuit, and we to an address: does it still lead there? */

@@ -9,6 +9,9 @@
  * the endpoint did not. Both ends search when they hear of candidates: that opens the NATs
  * between them from both sides.
  *
+ * Who is called by a peer that it has a session with asks everywhere too: the peer does not get
+ * through, perhaps since a NAT before us has closed.
+ *
  * A circuit that has ended is dead at once. One in use, while data is sent, is compared with
  * the peer's addresses again every VELD_SEEK_AGAIN_S.
  *
@@ -131,6 +134,16 @@ void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p)
         return;
     k->suspect = true; /* at once: a dead path is worse than a ping too many */
     begin(s, p, 0);
+}
+
+void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p)
+{
+    struct veld_engine_seek *k = &p->link->seek;
+    if (!has_session(p) ||
+        (k->began_ns && veld_ns_since(s->now.mono_ns, k->began_ns) < VELD_SEEK_GAP_NS))
+        return;
+    k->suspect = true;
+    begin(s, p, MUTE_AFTER + 1); /* everywhere; and the peer is not called for having called */
 }
 
 void veld_seek_ended(struct veld_engine_peer *p)
