@@ -29,6 +29,11 @@
                                            ask an echo from so many ports, each 20 times a
                                            second, until told to end; fail when less than 9 of
                                            10 were answered
+  traffic.py tcp-echo ADDRESS PORT         accept one TCP stream; answer what comes with itself
+  traffic.py talk ADDRESS PORT TIMES EVERY
+                                           say something to such an echo over one connection, so
+                                           often, each so many s after the last answer; print how
+                                           long each took, in s
   traffic.py inject INTERFACE              send each hex line of stdin, an IP packet, as it is
 
 Those that wait for others say "ready" first.
@@ -271,6 +276,22 @@ def chat(address, port, flows, seconds):
     sys.exit(answered < (asked - len(sockets)) * 0.9)
 
 
+def tcp_echo(address, port):
+    s, _ = listen(address, port, socket.SOCK_STREAM).accept()
+    while piece := s.recv(65536):
+        s.sendall(piece)
+
+
+def talk(address, port, times, every):
+    s = connect(address, port, socket.SOCK_STREAM)
+    for n in range(int(times)):
+        time.sleep(float(every) if n else 0)
+        asked = time.monotonic()
+        s.sendall(b"are you there?")
+        assert s.recv(100) == b"are you there?"
+        print(round(time.monotonic() - asked, 3), flush=True)
+
+
 def inject(interface):
     for line in sys.stdin:
         packet = bytes.fromhex(line)
@@ -315,4 +336,5 @@ if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
      "numbers": numbers, "pace": pace, "segments": segments, "fire": fire, "capture": capture,
      "meddle": meddle, "inject": inject, "lanes": lanes, "chat": chat,
+     "tcp-echo": tcp_echo, "talk": talk,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])
