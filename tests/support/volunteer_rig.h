@@ -14,6 +14,7 @@
 #include "control/reach/volunteer.h"
 #include "crypto/primitives.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,10 @@
 
 #define RIG_REQUIRE(cond)                                                                      \
     do {                                                                                       \
-        if (!(cond))                                                                           \
+        if (!(cond)) {                                                                         \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                         \
             abort();                                                                           \
+        }                                                                                      \
     } while (0)
 
 struct rig_sent {
@@ -168,12 +171,16 @@ static void rig_close(void)
     veld_circuit_numbers_free(rig.numbers);
 }
 
-/* What holds whenever nothing is under way: nothing leaks, and forwards are in pairs or not there. */
-static void rig_check(void)
+/*
+ * What holds whenever nothing is under way: nothing leaks, and forwards are in pairs or not there.
+ * Of the numbers that are taken so many are another's.
+ */
+static inline void rig_check_beside(unsigned others)
 {
     struct veld_volunteer_counts n = veld_volunteer_count(rig.v);
     RIG_REQUIRE(n.ready + n.half_open <= VELD_VOLUNTEER_CIRCUITS_MAX);
-    RIG_REQUIRE(veld_circuit_numbers_taken(rig.numbers) == 2 * (n.ready + n.half_open));
+    RIG_REQUIRE(veld_circuit_numbers_taken(rig.numbers) ==
+                others + 2 * (n.ready + n.half_open));
     RIG_REQUIRE(rig.n_forwards == 2 * n.ready);
     for (unsigned i = 0; i < VELD_CIRCUITS_MAX; i++) {
         const struct veld_forward *f = &rig.forwards[i].f;
@@ -188,9 +195,22 @@ static void rig_check(void)
     }
 }
 
+static inline void rig_check(void)
+{
+    rig_check_beside(0);
+}
+
+/* One message makes at most two, one of them to who sent it. */
 static void rig_say(uint32_t from, const struct veld_message *m)
 {
-    veld_volunteer_on_message(rig.v, from, m, rig.now_ns);
+    uint8_t bytes[VELD_MESSAGE_MAX];
+    struct veld_message parsed;
+    size_t before = rig.n_sent, back = 0;
+    RIG_REQUIRE(veld_message_parse(bytes, veld_message_write(bytes, m), &parsed) == 0);
+    veld_volunteer_on_message(rig.v, from, &parsed, rig.now_ns);
+    for (size_t i = before; i < rig.n_sent; i++)
+        back += rig.sent[i].to == from;
+    RIG_REQUIRE(back <= 1 && rig.n_sent - before - back <= 1);
 }
 
 static inline void rig_open_circuit(uint32_t from, uint32_t to, uint32_t index)

@@ -387,7 +387,7 @@ Test(volunteer, messages_that_are_not_for_a_relay_are_ignored)
         struct veld_message m = {.type = (uint8_t)type};
         rig_pub(B, m.pub);
         if (type != VELD_MSG_CIRCUIT_OPEN)
-            rig_say(A, &m);
+            veld_volunteer_on_message(rig.v, A, &m, rig.now_ns);
     }
     nothing_more();
     cr_assert_eq(veld_circuit_numbers_taken(rig.numbers), 0);

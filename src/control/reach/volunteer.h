@@ -37,7 +37,7 @@
 #define VELD_VOLUNTEER_HALF_OPEN_NS (30 * VELD_NS_PER_S)
 #define VELD_VOLUNTEER_IDLE_NS      (180 * VELD_NS_PER_S)
 /* That both have asked is said so often, a second apart, to an end that sends nothing yet. */
-#define VELD_VOLUNTEER_SAYS 3
+#define VELD_VOLUNTEER_SAYS 5
 /* A circuit is busy when it carries this part of the rate. */
 #define VELD_VOLUNTEER_BUSY_PART 64
 
