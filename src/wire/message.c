@@ -5,6 +5,7 @@
 #define MESSAGE_VERSION 1
 #define PART_HEAD       16 /* epoch, total, offset */
 #define PUB_SIZE        32
+#define IPV4_SIZE       4
 #define ENDPOINT_HEAD   3 /* family, port */
 
 /* Body length of a known type, without what a probe or a part has of its own, or -1. */
@@ -25,13 +26,14 @@ static int body_size(uint8_t type)
     case VELD_MSG_CIRCUIT_REFUSED: return PUB_SIZE + 1;
     case VELD_MSG_CIRCUIT_OFFER:
     case VELD_MSG_CIRCUIT_CLOSE: return PUB_SIZE;
+    case VELD_MSG_HELLO: return IPV4_SIZE;
     default: return -1;
     }
 }
 
 bool veld_message_is_passed_on(uint8_t type)
 {
-    return type >= VELD_MSG_REVOKED_EPOCH && type <= VELD_MSG_CIRCUIT_CLOSE;
+    return type >= VELD_MSG_REVOKED_EPOCH && type <= VELD_MSG_HELLO;
 }
 
 /* ---- Write ---- */
@@ -67,6 +69,17 @@ static void write_circuit(uint8_t *body, const struct veld_message *m)
         body[PUB_SIZE] = m->state;
 }
 
+static size_t write_hello(uint8_t *body, const struct veld_message *m)
+{
+    size_t len = strlen(m->name);
+    if (m->ipv4.family == 4)
+        memcpy(body, m->ipv4.b, IPV4_SIZE);
+    else
+        memset(body, 0, IPV4_SIZE);
+    memcpy(body + IPV4_SIZE, m->name, len);
+    return IPV4_SIZE + len;
+}
+
 /* What follows the header; the bytes of it that were written. */
 static size_t write_body(uint8_t *body, const struct veld_message *m)
 {
@@ -100,6 +113,7 @@ static size_t write_body(uint8_t *body, const struct veld_message *m)
     case VELD_MSG_CIRCUIT_OFFER:
     case VELD_MSG_CIRCUIT_REFUSED:
     case VELD_MSG_CIRCUIT_CLOSE: write_circuit(body, m); break;
+    case VELD_MSG_HELLO: len = write_hello(body, m); break;
     default: break;
     }
     return len;
@@ -126,6 +140,8 @@ static bool fits(uint8_t type, size_t size, size_t len)
         return len > size && len - size <= VELD_REVOKED_PART_MAX;
     if (type == VELD_MSG_CANDIDATES)
         return len >= size;
+    if (type == VELD_MSG_HELLO)
+        return len > size && len - size <= VELD_MESSAGE_NAME_MAX;
     return len == size;
 }
 
@@ -183,6 +199,15 @@ static int parse_circuit(const uint8_t *body, struct veld_message *m)
     return m->type == VELD_MSG_CIRCUIT_OPENED && m->state > 1 ? VELD_E_FORMAT : 0;
 }
 
+static int parse_hello(const uint8_t *body, size_t len, struct veld_message *m)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    memcpy(m->ipv4.b, body, IPV4_SIZE);
+    m->ipv4.family = veld_load_be32(body) ? 4 : 0;
+    memcpy(m->name, body + IPV4_SIZE, len - IPV4_SIZE);
+    return strspn(m->name, letters) == len - IPV4_SIZE ? 0 : VELD_E_FORMAT;
+}
+
 static int parse_body(const uint8_t *body, size_t len, struct veld_message *m)
 {
     switch (m->type) {
@@ -204,6 +229,7 @@ static int parse_body(const uint8_t *body, size_t len, struct veld_message *m)
     case VELD_MSG_CIRCUIT_OFFER:
     case VELD_MSG_CIRCUIT_REFUSED:
     case VELD_MSG_CIRCUIT_CLOSE: return parse_circuit(body, m);
+    case VELD_MSG_HELLO: return parse_hello(body, len, m);
     default: return 0;
     }
 }

@@ -25,6 +25,7 @@
 #define VELD_PROBE_SIZE            10  /* a probe without padding, and an answer */
 #define VELD_REVOKED_PART_MAX      200 /* bytes of a list in one message */
 #define VELD_MESSAGE_ENDPOINTS_MAX 8
+#define VELD_MESSAGE_NAME_MAX      63
 
 enum veld_message_type {
     VELD_MSG_PING = 1,    /* body: 16-byte token; answered by a pong with the same token */
@@ -52,6 +53,11 @@ enum veld_message_type {
     VELD_MSG_CIRCUIT_OFFER = 12,   /* body: P 32, who asked for a circuit to the receiver */
     VELD_MSG_CIRCUIT_REFUSED = 13, /* body: P 32, reason 1 (enum veld_circuit_refusal) */
     VELD_MSG_CIRCUIT_CLOSE = 14,   /* body: P 32; either way */
+    /*
+     * What the sender wants to be called, on a LAN without a server. body: IPv4 address 4
+     * (zeros: none), name 1..63 (a-z 0-9 -)
+     */
+    VELD_MSG_HELLO = 15,
 };
 
 /* Why a relay refuses; others are to be read as VELD_CIRCUIT_NO. */
@@ -77,6 +83,8 @@ struct veld_message {
     uint8_t pub[32]; /* of circuits */
     uint32_t index;  /* open, opened */
     uint8_t state;   /* opened: 0 or 1; refused: enum veld_circuit_refusal */
+    char name[VELD_MESSAGE_NAME_MAX + 1]; /* hello: not empty */
+    struct veld_ip ipv4;                  /* hello; family 0: none */
 };
 
 /*

@@ -170,7 +170,7 @@ Test(message, a_part_lies_within_its_list)
 Test(message, which_types_are_for_others)
 {
     for (unsigned type = 0; type < 256; type++)
-        cr_assert_eq(veld_message_is_passed_on((uint8_t)type), type >= 6 && type <= 14, "%u",
+        cr_assert_eq(veld_message_is_passed_on((uint8_t)type), type >= 6 && type <= 15, "%u",
                      type);
 }
 
@@ -263,4 +263,39 @@ Test(message, a_circuit_is_joined_or_not)
     struct veld_message out, in = {.type = VELD_MSG_CIRCUIT_OPENED, .state = 2};
     size_t len = veld_message_write(buf, &in);
     cr_assert_eq(veld_message_parse(buf, len, &out), VELD_E_FORMAT);
+}
+
+/* ---- Hello ---- */
+
+Test(message, a_name_and_an_address)
+{
+    uint8_t buf[VELD_MESSAGE_MAX] = {0};
+    struct veld_message out, in = {.type = VELD_MSG_HELLO, .name = "laptop-2"};
+    size_t len = veld_message_write(buf, &in);
+    cr_assert_eq(len, 16);
+    cr_assert_eq(veld_message_parse(buf, len, &out), 0);
+    cr_assert_str_eq(out.name, "laptop-2");
+    cr_assert_eq(out.ipv4.family, 0);
+    cr_assert_eq(veld_ip_parse("10.100.7.1", &in.ipv4), 0);
+    veld_message_write(buf, &in);
+    cr_assert_eq(veld_message_parse(buf, len, &out), 0);
+    cr_assert(veld_ip_equal(&out.ipv4, &in.ipv4));
+    cr_assert(veld_message_is_passed_on(VELD_MSG_HELLO));
+}
+
+Test(message, a_name_is_of_1_to_63_letters)
+{
+    uint8_t buf[VELD_MESSAGE_MAX] = {VELD_MSG_HELLO, 1};
+    struct veld_message out;
+    memset(buf + 8, 'a', 80);
+    for (size_t l = 0; l <= 80; l++) {
+        buf[3] = (uint8_t)(4 + l);
+        cr_assert_eq(veld_message_parse(buf, 8 + l, &out) == 0, l >= 1 && l <= 63, "%zu", l);
+    }
+    buf[3] = 4 + 3;
+    for (unsigned c = 0; c < 256; c++) {
+        buf[9] = (uint8_t)c;
+        bool right = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+        cr_assert_eq(veld_message_parse(buf, 11, &out) == 0, right, "%u", c);
+    }
 }
