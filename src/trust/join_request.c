@@ -22,6 +22,7 @@ int veld_join_request_sign(struct veld_blob *out, const uint8_t seed[32],
     body.name = name;
     body.n_routes = r->n_routes;
     body.routes = veld_wire_put_routes(&routes, r->routes, r->n_routes);
+    body.relay = r->relay;
     body.created = r->created_s;
     int rc = veld_signed_make(out, VELD_PURPOSE_JOIN_REQUEST, seed, &body);
     if (rc == 0)
@@ -39,6 +40,7 @@ static int from_body(const pb_join_request *b, const uint8_t signer[32],
         !veld_wire_take_label(b->name, r->name) ||
         !veld_wire_take_routes(b->routes, b->n_routes, r->routes, &r->n_routes))
         return VELD_E_FORMAT;
+    r->relay = b->relay;
     r->created_s = b->created;
     return memcmp(r->member, signer, 32) == 0 ? 0 : VELD_E_AUTH;
 }

@@ -15,6 +15,7 @@ struct veld_join_request {
     char name[VELD_LABEL_MAX + 1];
     struct veld_prefix routes[VELD_MEMBER_ROUTES_MAX];
     size_t n_routes;
+    bool relay; /* it would like to */
     uint64_t created_s;
 };
 VELD_MUST_USE int veld_join_request_sign(struct veld_blob *out, const uint8_t seed[32],

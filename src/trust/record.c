@@ -34,15 +34,6 @@ static int check_rights(const struct veld_record *r, const struct veld_network *
     return 0;
 }
 
-static bool names_itself(const struct veld_record *r)
-{
-    for (size_t i = 0; i < r->n_relays; i++) {
-        if (memcmp(r->relays[i], r->membership.member, 32) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int from_body(const pb_record *b, const struct veld_network *network,
                      struct veld_record *r)
 {
@@ -54,8 +45,7 @@ static int from_body(const pb_record *b, const struct veld_network *network,
         !veld_wire_take_routes(b->routes, b->n_routes, r->routes, &r->n_routes) ||
         !veld_wire_take_endpoints(b->endpoints, b->n_endpoints, r->endpoints,
                                   &r->n_endpoints) ||
-        !veld_wire_take_relays(b->relays, b->n_relays, r->relays, &r->n_relays) ||
-        names_itself(r))
+        !veld_wire_take_relays(b->relays, b->n_relays, m->member, r->relays, &r->n_relays))
         return VELD_E_FORMAT;
     if (memcmp(id, m->network_id, 32) != 0 || memcmp(member, m->member, 32) != 0 ||
         strcmp(name, m->name) != 0 || b->serial != m->serial)
@@ -132,7 +122,7 @@ int veld_record_sign(struct veld_blob *out, const uint8_t seed[32], const struct
     const struct veld_membership *m = &r->membership;
     struct veld_wire_routes routes;
     struct veld_wire_endpoints endpoints;
-    struct veld_record read = {.membership = *m}; /* as others will */
+    struct veld_record read; /* as others will */
     ProtobufCBinaryData relays[VELD_MEMBER_RELAYS_MAX];
     char name[VELD_LABEL_MAX + 1];
     pb_record body = VELD__TRUST__V1__RECORD__INIT;
@@ -151,18 +141,16 @@ int veld_record_sign(struct veld_blob *out, const uint8_t seed[32], const struct
     body.n_endpoints = r->n_endpoints;
     body.endpoints = veld_wire_put_endpoints(&endpoints, r->endpoints, r->n_endpoints);
     body.relay = r->relay;
-    for (size_t i = 0; i < r->n_relays; i++)
-        relays[i] = veld_wire_bytes(r->relays[i], 32);
     body.n_relays = r->n_relays;
-    body.relays = relays;
+    body.relays = veld_wire_put_relays(relays, (const uint8_t(*)[32])r->relays, r->n_relays);
     body.features = r->features;
     body.sequence = r->sequence;
     body.serial = m->serial;
     if (!veld_wire_take_routes(body.routes, body.n_routes, read.routes, &read.n_routes) ||
         !veld_wire_take_endpoints(body.endpoints, body.n_endpoints, read.endpoints,
                                   &read.n_endpoints) ||
-        !veld_wire_take_relays(body.relays, body.n_relays, read.relays, &read.n_relays) ||
-        names_itself(&read))
+        !veld_wire_take_relays(body.relays, body.n_relays, m->member, read.relays,
+                               &read.n_relays))
         return VELD_E_FORMAT;
     return veld_signed_make(out, VELD_PURPOSE_RECORD, seed, &body);
 }

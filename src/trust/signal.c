@@ -40,18 +40,25 @@ int veld_signal_seal(struct veld_blob *out, const struct veld_identity *from,
                      const uint8_t nonce[24], const struct veld_call *call)
 {
     struct veld_wire_endpoints endpoints;
+    ProtobufCBinaryData relays[VELD_MEMBER_RELAYS_MAX];
     struct veld_call read; /* as the receiver will */
     struct veld_blob plain = {0};
     uint8_t key[32];
     pb_signal signal = VELD__TRUST__V1__SIGNAL__INIT;
     pb_call what = VELD__TRUST__V1__CALL__INIT;
     veld_blob_clear(out);
-    if (call->n_endpoints > VELD_MEMBER_ENDPOINTS_MAX)
+    if (call->n_endpoints > VELD_MEMBER_ENDPOINTS_MAX ||
+        call->n_relays > VELD_MEMBER_RELAYS_MAX)
         return VELD_E_FORMAT;
     what.n_endpoints = call->n_endpoints;
     what.endpoints = veld_wire_put_endpoints(&endpoints, call->endpoints, call->n_endpoints);
+    what.n_relays = call->n_relays;
+    what.relays =
+        veld_wire_put_relays(relays, (const uint8_t(*)[32])call->relays, call->n_relays);
     if (!veld_wire_take_endpoints(what.endpoints, what.n_endpoints, read.endpoints,
-                                  &read.n_endpoints))
+                                  &read.n_endpoints) ||
+        !veld_wire_take_relays(what.relays, what.n_relays, from->pub, read.relays,
+                               &read.n_relays))
         return VELD_E_FORMAT;
     signal.sequence = call->sequence;
     signal.what_case = VELD__TRUST__V1__SIGNAL__WHAT_CALL;
@@ -75,15 +82,19 @@ int veld_signal_seal(struct veld_blob *out, const struct veld_identity *from,
     return rc;
 }
 
-static int from_plain(const uint8_t *plain, size_t len, struct veld_call *out)
+static int from_plain(const uint8_t *plain, size_t len, const uint8_t from[32],
+                      struct veld_call *out)
 {
     pb_signal *s =
         veld_wire_unpack(&veld__trust__v1__signal__descriptor, plain, len, VELD_SIGNAL_MAX);
     int rc = VELD_E_FORMAT;
     if (s && s->what_case != VELD__TRUST__V1__SIGNAL__WHAT_CALL)
         rc = VELD_E_UNSUPPORTED;
-    else if (s && veld_wire_take_endpoints(s->call->endpoints, s->call->n_endpoints,
-                                           out->endpoints, &out->n_endpoints))
+    else if (s &&
+             veld_wire_take_endpoints(s->call->endpoints, s->call->n_endpoints, out->endpoints,
+                                      &out->n_endpoints) &&
+             veld_wire_take_relays(s->call->relays, s->call->n_relays, from, out->relays,
+                                   &out->n_relays))
         rc = 0;
     if (rc == 0)
         out->sequence = s->sequence;
@@ -103,7 +114,7 @@ int veld_signal_open(const uint8_t *sealed, size_t len, const struct veld_identi
     if (rc == 0)
         rc = veld_xopen(plain, key, sealed, NULL, 0, sealed + NONCE, len - NONCE);
     if (rc == 0)
-        rc = from_plain(plain, len - NONCE - TAG, out);
+        rc = from_plain(plain, len - NONCE - TAG, from, out);
     if (rc < 0)
         memset(out, 0, sizeof *out);
     veld_wipe(key, sizeof key);

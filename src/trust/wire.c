@@ -139,13 +139,13 @@ bool veld_wire_take_endpoints(pb_endpoint *const *e, size_t n,
     return true;
 }
 
-bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n,
+bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n, const uint8_t self[32],
                            uint8_t out[VELD_MEMBER_RELAYS_MAX][32], size_t *n_out)
 {
     if (n > VELD_MEMBER_RELAYS_MAX)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (!veld_wire_take_member(&b[i], out[i]))
+        if (!veld_wire_take_member(&b[i], out[i]) || memcmp(out[i], self, 32) == 0)
             return false;
         for (size_t k = 0; k < i; k++) {
             if (memcmp(out[k], out[i], 32) == 0)
@@ -195,4 +195,12 @@ pb_endpoint **veld_wire_put_endpoints(struct veld_wire_endpoints *room,
         room->list[i] = &room->endpoint[i];
     }
     return room->list;
+}
+
+ProtobufCBinaryData *veld_wire_put_relays(ProtobufCBinaryData room[VELD_MEMBER_RELAYS_MAX],
+                                          const uint8_t (*relays)[32], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        room[i] = veld_wire_bytes(relays[i], 32);
+    return room;
 }

@@ -51,10 +51,10 @@ bool veld_wire_take_prefix(const pb_prefix *p, struct veld_prefix *out);
 /* As veld_route_is_valid says. */
 bool veld_wire_take_routes(pb_prefix *const *p, size_t n,
                            struct veld_prefix out[VELD_MEMBER_ROUTES_MAX], size_t *n_out);
-/* Unicast, with a port. */
-/* Keys of members, each once; at most VELD_MEMBER_RELAYS_MAX. */
-bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n,
+/* Keys of members, each once and none that of `self`; at most VELD_MEMBER_RELAYS_MAX. */
+bool veld_wire_take_relays(const ProtobufCBinaryData *b, size_t n, const uint8_t self[32],
                            uint8_t out[VELD_MEMBER_RELAYS_MAX][32], size_t *n_out);
+/* Unicast, with a port. */
 bool veld_wire_take_endpoints(pb_endpoint *const *e, size_t n,
                               struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX],
                               size_t *n_out);
@@ -77,5 +77,8 @@ struct veld_wire_endpoints {
 };
 pb_endpoint **veld_wire_put_endpoints(struct veld_wire_endpoints *room,
                                       const struct veld_endpoint *e, size_t n);
+/* Returns `room`; `n` is at most VELD_MEMBER_RELAYS_MAX. */
+ProtobufCBinaryData *veld_wire_put_relays(ProtobufCBinaryData room[VELD_MEMBER_RELAYS_MAX],
+                                          const uint8_t (*relays)[32], size_t n);
 
 #endif

@@ -84,6 +84,8 @@ static void put_records(const struct world *w)
     r.routes[0] = test_prefix("10.1.0.0/16");
     r.n_routes = 1;
     r.relay = true;
+    memcpy(r.relays[0], w->other->pub, 32);
+    r.n_relays = 1;
     test_trust_must(veld_record_sign(&b, w->member.id->seed, &r), "record");
     pb_signed *s =
         veld_wire_unpack(&veld__trust__v1__signed__descriptor, b.p, b.len, VELD_SIGNED_MAX);
@@ -116,7 +118,7 @@ static void put_revocations(const struct world *w)
 static void put_rest(const struct world *w)
 {
     struct veld_join_request r = {.name = "server1", .created_s = w->t.now_s};
-    struct veld_call call = {.sequence = 1, .n_endpoints = 1};
+    struct veld_call call = {.sequence = 1, .n_endpoints = 1, .n_relays = 1};
     struct veld_rpc_auth a = {.time_ns = 1};
     struct veld_token token = test_token(&w->t, 1);
     struct veld_signer owner = test_owner(&w->t);
@@ -134,6 +136,7 @@ static void put_rest(const struct world *w)
     put_signed("join-request", RAW_JOIN_REQUEST, BODY_JOIN_REQUEST, b);
     b = (struct veld_blob){0};
     test_trust_must(veld_endpoint_parse("192.0.2.1:4500", &call.endpoints[0]), "endpoint");
+    memcpy(call.relays[0], w->other->pub, 32);
     test_trust_must(
         veld_signal_seal(&b, w->member.id, w->other->pub, w->t.network.id, nonce, &call),
         "signal");

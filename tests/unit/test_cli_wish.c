@@ -55,7 +55,9 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
                           .accept_routes = "no",
                           .listen = ":5",
                           .interface = "v7",
-                          .mtu = "1300"};
+                          .mtu = "1300",
+                          .relay = "yes",
+                          .relay_rate = "20"};
     veld_settings_default(&s);
     cr_assert(veld_wish_is_empty(&(struct veld_wish){0}));
     cr_assert_not(veld_wish_is_empty(&w));
@@ -65,6 +67,9 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
     cr_assert_eq(s.listen.port, 5);
     cr_assert_str_eq(s.interface, "v7");
     cr_assert_eq(s.mtu, 1300);
+    cr_assert(s.relay && s.relay_rate_mbit == 20);
+    cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.relay = "no"}));
+    cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.relay_rate = "1"}));
     before = s;
     static const struct {
         struct veld_wish wish;
@@ -73,6 +78,10 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
         {{.accept_routes = "yes", .mtu = "1"}, "--mtu: "},
         {{.accept_routes = "yes", .mtu = "x"}, "--mtu: "},
         {{.accept_routes = "maybe"}, "--accept-routes: "},
+        {{.accept_routes = "yes", .relay = "on"}, "--relay: "},
+        {{.accept_routes = "yes", .relay_rate = "0"}, "--relay-rate: "},
+        {{.accept_routes = "yes", .relay_rate = "100M"}, "--relay-rate: "},
+        {{.accept_routes = "yes", .relay_rate = "1000001"}, "--relay-rate: "},
         {{.accept_routes = "yes", .routes = "0.0.0.0/0"}, "--routes: "},
         {{.accept_routes = "yes", .listen = "x"}, "--listen: "},
         {{.accept_routes = "yes", .interface = "a/b"}, "--interface: "},

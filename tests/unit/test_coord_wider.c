@@ -1,13 +1,15 @@
-/* A member that asks to offer more routes than its membership allows. */
+/* A member that asks to do more than its membership allows: offer routes, relay. */
 #include "../support/coord_rig.h"
 
 #include <criterion/criterion.h>
 
 static struct coord_rig r;
 static struct test_member m;
+static bool would_relay; /* who asks */
 
 static void start(void)
 {
+    would_relay = false;
     coord_open(&r, NULL);
     cr_assert_eq(coord_create(&r), VELD_CODE_OK);
     m = test_trust_join(&r.trust, 1, "server1", TEST_BY_OWNER);
@@ -26,8 +28,8 @@ TestSuite(coord_wider, .init = start, .fini = stop);
 static int ask(const char *route, uint64_t after_s, struct veld_blob *chain)
 {
     Veld__Coord__V1__RequestJoinRequest q = VELD__COORD__V1__REQUEST_JOIN_REQUEST__INIT;
-    struct veld_join_request request = {.name = "server1",
-                                        .created_s = r.trust.now_s + after_s};
+    struct veld_join_request request = {
+        .name = "server1", .relay = would_relay, .created_s = r.trust.now_s + after_s};
     struct veld_blob bytes = {0};
     memcpy(request.network_id, r.trust.network.id, 32);
     memcpy(request.member, m.id->pub, 32);
@@ -63,14 +65,16 @@ static size_t waiting(void)
     return n;
 }
 
-/* A membership of `m` with a route and a greater serial. */
-static struct test_member widened(const char *route)
+/* A membership of `m` with a route (NULL: none), these flags, and a greater serial. */
+static struct test_member widened(const char *route, uint32_t flags)
 {
     struct test_member w = {.id = test_trust_identity(1)};
     struct veld_membership wish = test_membership(&r.trust, w.id->pub, "server1");
     struct veld_signer owner = test_owner(&r.trust);
     wish.serial = m.membership.serial + 1;
-    wish.routes[wish.n_routes++] = test_prefix(route);
+    wish.flags = flags;
+    if (route)
+        wish.routes[wish.n_routes++] = test_prefix(route);
     test_trust_must(veld_membership_issue(&w.chain, &owner, &wish), "wider");
     test_member_read(&r.trust, &w);
     return w;
@@ -101,7 +105,7 @@ Test(coord_wider, what_is_allowed_already_needs_no_asking)
 Test(coord_wider, a_wider_membership_is_waited_for)
 {
     struct veld_blob chain = {0};
-    struct test_member w = widened("192.168.1.0/24");
+    struct test_member w = widened("192.168.1.0/24", 0);
     cr_assert_eq(ask("192.168.1.0/24", 0, NULL),
                  VELD__COORD__V1__REQUEST_JOIN_REPLY__STATE__STATE_WAITING);
     cr_assert_eq(waiting(), 1);
@@ -120,6 +124,23 @@ Test(coord_wider, a_wider_membership_is_waited_for)
     cr_assert_arr_eq(chain.p, w.chain.p, chain.len);
     cr_assert_eq(ask("192.168.2.0/24", 1, NULL),
                  VELD__COORD__V1__REQUEST_JOIN_REPLY__STATE__STATE_WAITING);
+    veld_blob_clear(&chain);
+    test_member_free(&w);
+}
+
+Test(coord_wider, a_membership_that_allows_to_relay_is_waited_for)
+{
+    struct veld_blob chain = {0};
+    struct test_member w = widened(NULL, VELD_MEMBER_RELAY);
+    would_relay = true;
+    cr_assert_eq(ask(NULL, 0, NULL), VELD__COORD__V1__REQUEST_JOIN_REPLY__STATE__STATE_WAITING);
+    cr_assert_eq(waiting(), 1);
+    answer(&w.chain);
+    cr_assert_eq(coord_register(&r, &w, 2), VELD_CODE_OK, "%s", r.status.text);
+    cr_assert_eq(ask(NULL, 1, &chain),
+                 VELD__COORD__V1__REQUEST_JOIN_REPLY__STATE__STATE_APPROVED);
+    cr_assert_arr_eq(chain.p, w.chain.p, chain.len);
+    cr_assert_eq(waiting(), 0);
     veld_blob_clear(&chain);
     test_member_free(&w);
 }

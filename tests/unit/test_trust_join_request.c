@@ -37,12 +37,14 @@ Test(trust_join_request, is_read_as_it_was_signed)
     r.routes[0] = test_prefix("192.168.1.0/24");
     r.routes[1] = test_prefix("2001:db8::/32");
     r.n_routes = 2;
+    r.relay = true;
     cr_assert_eq(veld_join_request_sign(&b, device->seed, &r), 0);
     cr_assert_eq(veld_join_request_read(b.p, b.len, &out), 0);
     cr_assert_str_eq(out.name, "server1");
     cr_assert_arr_eq(out.network_id, t.network.id, 32);
     cr_assert_arr_eq(out.member, device->pub, 32);
-    cr_assert(out.created_s == t.now_s && out.n_routes == 2 && out.routes[1].len == 32);
+    cr_assert(out.created_s == t.now_s && out.n_routes == 2 && out.routes[1].len == 32 &&
+              out.relay);
     veld_blob_clear(&b);
 }
 

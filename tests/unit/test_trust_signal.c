@@ -18,7 +18,9 @@ static void init(void)
     test_trust_make(&t);
     a = test_trust_identity(1);
     b = test_trust_identity(2);
-    call = (struct veld_call){.sequence = 5, .n_endpoints = 2};
+    call = (struct veld_call){.sequence = 5, .n_endpoints = 2, .n_relays = 2};
+    memcpy(call.relays[0], t.admin->pub, 32);
+    memcpy(call.relays[1], b->pub, 32);
     cr_assert_eq(veld_endpoint_parse("192.0.2.1:4500", &call.endpoints[0]), 0);
     cr_assert_eq(veld_endpoint_parse("[2001:db8::1]:1", &call.endpoints[1]), 0);
     cr_assert_eq(veld_signal_seal(&sealed, a, b->pub, t.network.id, nonce, &call), 0);
@@ -52,6 +54,8 @@ Test(trust_signal, is_opened_by_its_receiver)
     cr_assert(out.sequence == 5 && out.n_endpoints == 2);
     for (size_t i = 0; i < 2; i++)
         cr_assert(veld_endpoint_equal(&out.endpoints[i], &call.endpoints[i]));
+    cr_assert_eq(out.n_relays, 2);
+    cr_assert_arr_eq(out.relays, call.relays, sizeof call.relays);
 }
 
 Test(trust_signal, is_opened_by_nobody_else_and_as_nothing_else)
@@ -87,6 +91,7 @@ Test(trust_signal, is_as_another_implementation_makes_it)
         nonce[i] = (uint8_t)i;
     call.sequence = 1800000000000000001;
     call.n_endpoints = 1;
+    call.n_relays = 0;
     cr_assert_eq(veld_signal_seal(&made, from, to->pub, id.p, nonce, &call), 0);
     cr_assert_eq(made.len, expected.len);
     cr_assert_arr_eq(made.p, expected.p, made.len);
@@ -188,6 +193,29 @@ Test(trust_signal, is_refused_when_it_says_what_it_may_not)
     cr_assert_eq(open_plain("", 0), VELD_E_UNSUPPORTED);
 }
 
+Test(trust_signal, is_refused_when_its_relays_are_none)
+{
+    Veld__Trust__V1__Signal s = VELD__TRUST__V1__SIGNAL__INIT;
+    Veld__Trust__V1__Call what = VELD__TRUST__V1__CALL__INIT;
+    ProtobufCBinaryData relays[VELD_MEMBER_RELAYS_MAX + 1] = {
+        veld_wire_bytes(t.admin->pub, 32), veld_wire_bytes(b->pub, 32),
+        veld_wire_bytes(t.network.owner, 32)};
+    what.relays = relays;
+    what.n_relays = VELD_MEMBER_RELAYS_MAX;
+    s.call = &what;
+    s.what_case = VELD__TRUST__V1__SIGNAL__WHAT_CALL;
+    cr_assert_eq(open_message(&s), 0);
+    what.n_relays++;
+    cr_assert_eq(open_message(&s), VELD_E_FORMAT, "too many");
+    what.n_relays--;
+    relays[1] = relays[0];
+    cr_assert_eq(open_message(&s), VELD_E_FORMAT, "one twice");
+    relays[1] = veld_wire_bytes(a->pub, 32);
+    cr_assert_eq(open_message(&s), VELD_E_FORMAT, "the caller itself");
+    relays[1] = veld_wire_bytes(b->pub, 31);
+    cr_assert_eq(open_message(&s), VELD_E_FORMAT, "short");
+}
+
 Test(trust_signal, is_not_sealed_when_others_would_not_take_it)
 {
     struct veld_blob out = {0};
@@ -195,6 +223,13 @@ Test(trust_signal, is_not_sealed_when_others_would_not_take_it)
     cr_assert_eq(veld_signal_seal(&out, a, b->pub, t.network.id, sealed.p, &bad),
                  VELD_E_FORMAT);
     bad.n_endpoints = 1; /* of no family */
+    cr_assert_eq(veld_signal_seal(&out, a, b->pub, t.network.id, sealed.p, &bad),
+                 VELD_E_FORMAT);
+    bad = call;
+    memcpy(bad.relays[1], a->pub, 32); /* the caller itself */
+    cr_assert_eq(veld_signal_seal(&out, a, b->pub, t.network.id, sealed.p, &bad),
+                 VELD_E_FORMAT);
+    bad.n_relays = VELD_MEMBER_RELAYS_MAX + 1;
     cr_assert_eq(veld_signal_seal(&out, a, b->pub, t.network.id, sealed.p, &bad),
                  VELD_E_FORMAT);
     cr_assert_null(out.p);

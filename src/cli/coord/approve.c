@@ -11,6 +11,7 @@
 
 enum {
     OPTION_ROUTES,
+    OPTION_RELAY,
     OPTION_ADMIN,
     OPTION_REFUSE,
     OPTION_NETWORK,
@@ -45,23 +46,37 @@ static int add_row(struct veld_table *t, const struct veld_waiting_request *w)
     char key[VELD_PUBKEY_STRLEN], age[VELD_FORMAT_SIZE], cell[VELD_FORMAT_SIZE + 16];
     uint64_t now_s = veld_clock_now().wall_ns / VELD_NS_PER_S;
     char *routes = veld_routes_format(w->request.routes, w->request.n_routes, ",");
-    char routes_cell[1024] = "";
+    char wish_cell[1024] = "";
     veld_pubkey_format(w->request.member, key);
     snprintf(
         cell, sizeof cell, "asked %s ago",
         veld_format_age(now_s > w->request.created_s ? now_s - w->request.created_s : 0, age));
-    if (w->request.n_routes > 0)
-        snprintf(routes_cell, sizeof routes_cell, "would offer %s", routes ? routes : "-");
+    bool offers = w->request.n_routes > 0;
+    if (offers || w->request.relay)
+        snprintf(wish_cell, sizeof wish_cell, "would %s%s%s", offers ? "offer " : "relay",
+                 offers && routes ? routes : "", offers && w->request.relay ? ", relay" : "");
     const struct veld_table_cell cells[] = {
         {w->code, VELD_PLAIN}, {w->request.name, VELD_PLAIN}, {key, VELD_DIM},
-        {cell, VELD_PLAIN},    {routes_cell, VELD_YELLOW},
+        {cell, VELD_PLAIN},    {wish_cell, VELD_YELLOW},
     };
     int rc = veld_table_add(t, cells);
     free(routes);
     return rc;
 }
 
-/* The whole command, of one that would offer routes too. */
+/* What allows all that it asks for: " --routes ... --relay", or "". The caller frees. */
+static char *grants_of(const struct veld_join_request *r)
+{
+    char *routes = veld_routes_format(r->routes, r->n_routes, ","), *out = NULL;
+    bool offers = r->n_routes > 0 && routes;
+    if (asprintf(&out, "%s%s%s", offers ? " --routes " : "", offers ? routes : "",
+                 r->relay ? " --relay" : "") < 0)
+        out = NULL;
+    free(routes);
+    return out;
+}
+
+/* The whole command, of one that would do more than be a member. */
 static void print_commands(const struct approving *a)
 {
     const char *option = veld_machine_option(&a->admin.machine, a->admin.network.name);
@@ -69,11 +84,11 @@ static void print_commands(const struct approving *a)
         printf("let one in with: veld approve CODE%s\n", option);
     for (size_t i = 0; i < a->requests.n; i++) {
         const struct veld_waiting_request *w = &a->requests.list[i];
-        char *routes = veld_routes_format(w->request.routes, w->request.n_routes, ",");
-        if (w->request.n_routes > 0 && routes)
-            printf("%s and its routes with: veld approve %s --routes %s%s\n", w->request.name,
-                   w->code, routes, option);
-        free(routes);
+        char *grants = grants_of(&w->request);
+        if (grants && *grants)
+            printf("%s and all it asks for with: veld approve %s%s%s\n", w->request.name,
+                   w->code, grants, option);
+        free(grants);
     }
 }
 
@@ -96,22 +111,25 @@ static int print_waiting(const struct approving *a, struct veld_diag *diag)
 
 /* ---- One of them ---- */
 
-static int fail_which_routes(const struct approving *a, const struct veld_join_request *r,
-                             struct veld_diag *diag)
+static int fail_how_much(const struct approving *a, const struct veld_join_request *r,
+                         struct veld_diag *diag)
 {
     const char *code = a->cli->args[0];
-    char *routes = veld_routes_format(r->routes, r->n_routes, ",");
+    char *grants = grants_of(r);
     int rc = veld_fail(
         diag, VELD_E_STATE,
-        "%s is a member already, and asks to offer more routes; to allow them: veld approve "
-        "%.20s --routes %s%s; to refuse them: veld approve %.20s --refuse",
-        r->name, code, routes ? routes : "-",
+        "%s is a member already, and asks for more than it may; to allow it: veld approve "
+        "%.64s%s%s; to refuse it: veld approve %.64s --refuse",
+        r->name, code, grants ? grants : "",
         veld_machine_option(&a->admin.machine, a->admin.network.name), code);
-    free(routes);
+    free(grants);
     return rc;
 }
 
-/* What is named, or else of a member what it asks for, as far as it had it before. */
+/*
+ * What is named, or else of a member what it asks for, as far as it had it before; its flags it
+ * keeps.
+ */
 static int draft_routes(const struct approving *a, const struct veld_join_request *r,
                         const struct veld_membership *before, struct veld_membership *m,
                         struct veld_diag *diag)
@@ -121,8 +139,9 @@ static int draft_routes(const struct approving *a, const struct veld_join_reques
         return veld_routes_parse(named, m->routes, &m->n_routes, diag);
     if (!before)
         return 0;
-    if (!veld_routes_are_within(r->routes, r->n_routes, before->routes, before->n_routes))
-        return fail_which_routes(a, r, diag);
+    if (!veld_routes_are_within(r->routes, r->n_routes, before->routes, before->n_routes) ||
+        (r->relay && !(m->flags & VELD_MEMBER_RELAY)))
+        return fail_how_much(a, r, diag);
     memcpy(m->routes, r->routes, sizeof m->routes);
     m->n_routes = r->n_routes;
     return 0;
@@ -150,6 +169,8 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
         m->flags = before->flags;
         m->serial = veld_serial_after(before->serial, now_s);
     }
+    if (cli->option[OPTION_RELAY])
+        m->flags |= VELD_MEMBER_RELAY;
     if (cli->option[OPTION_ADMIN])
         m->flags |= VELD_MEMBER_ADMIN;
     if ((m->flags & VELD_MEMBER_ADMIN) && !a->admin.is_owner)
@@ -175,6 +196,9 @@ static void tell_again(const struct veld_membership *before, const struct veld_m
     if (before->n_routes > 0 || m->n_routes > 0)
         printf("  %-11s%s; until now: %s\n", "routes", m->n_routes > 0 && gets ? gets : "none",
                before->n_routes > 0 && had ? had : "none");
+    if (m->flags & VELD_MEMBER_RELAY)
+        printf("  %-11syes; until now: %s\n", "may relay",
+               before->flags & VELD_MEMBER_RELAY ? "yes" : "no");
     fflush(stdout);
     free(had);
     free(gets);
@@ -194,6 +218,11 @@ static void tell_let_in(const struct approving *a, const struct veld_waiting_req
     if (m->n_routes > 0)
         printf("  %-11s%s\n", "may offer", routes ? routes : "-");
     free(routes);
+    if (m->flags & VELD_MEMBER_RELAY)
+        printf("  %-11sfor others\n", "may relay");
+    else if (r->relay)
+        printf("It asked to relay for others, which it may not: let it ask again (veld set "
+               "--relay yes) and add --relay to veld approve.\n");
     if (veld_routes_are_within(r->routes, r->n_routes, m->routes, m->n_routes))
         return;
     char *asked = veld_routes_format(r->routes, r->n_routes, ",");
@@ -237,6 +266,33 @@ static int approve_one(struct approving *a, const struct veld_waiting_request *w
     return rc;
 }
 
+/* By the code; or a member's name: its key is known, so that nobody else can ask as it. */
+static int find(struct approving *a, const struct veld_waiting_request **out,
+                struct veld_diag *diag)
+{
+    const char *typed = a->cli->args[0];
+    struct veld_members members;
+    struct veld_diag why;
+    int rc = veld_requests_find(&a->requests, typed, out, diag);
+    if (rc != VELD_E_NOENT)
+        return rc;
+    if (veld_admin_members(&a->admin, &members, &why) < 0)
+        return rc;
+    const struct veld_membership *member = veld_members_by_name(&members, typed);
+    for (size_t i = 0; member && rc < 0 && i < a->requests.n; i++) {
+        *out = &a->requests.list[i];
+        rc = memcmp((*out)->request.member, member->member, 32) == 0 ? 0 : VELD_E_NOENT;
+    }
+    if (rc < 0 && member)
+        veld_fail(
+            diag, rc,
+            "%s is a member, and asks for nothing more; let it ask first, there: veld set "
+            "--relay yes, or veld set --routes NET",
+            member->name);
+    veld_members_clear(&members);
+    return rc;
+}
+
 static int refuse_one(struct approving *a, const struct veld_waiting_request *w,
                       struct veld_diag *diag)
 {
@@ -265,7 +321,7 @@ static int run(struct approving *a, struct veld_diag *diag)
                 a->requests.refused);
     if (cli->n_args == 0)
         return print_waiting(a, diag);
-    rc = veld_requests_find(&a->requests, cli->args[0], &w, diag);
+    rc = find(a, &w, diag);
     if (rc < 0)
         return rc;
     return cli->option[OPTION_REFUSE] ? refuse_one(a, w, diag) : approve_one(a, w, diag);
@@ -275,13 +331,14 @@ static int approve(const struct veld_cli *cli)
 {
     struct veld_diag diag;
     struct approving a = {.cli = cli};
-    bool grants = cli->option[OPTION_ROUTES] || cli->option[OPTION_ADMIN];
+    bool grants =
+        cli->option[OPTION_ROUTES] || cli->option[OPTION_RELAY] || cli->option[OPTION_ADMIN];
     if (cli->n_args == 0 && (grants || cli->option[OPTION_REFUSE])) {
-        veld_cli_fail("--routes, --admin and --refuse need the CODE of a request");
+        veld_cli_fail("--routes, --relay, --admin and --refuse need the CODE of a request");
         return VELD_CLI_USAGE;
     }
     if (grants && cli->option[OPTION_REFUSE]) {
-        veld_cli_fail("--refuse grants nothing: leave out --routes and --admin");
+        veld_cli_fail("--refuse grants nothing: leave out --routes, --relay and --admin");
         return VELD_CLI_USAGE;
     }
     struct veld_prefix routes[VELD_MEMBER_ROUTES_MAX];
@@ -297,13 +354,14 @@ static int approve(const struct veld_cli *cli)
 
 const struct veld_cli_command veld_cmd_approve = {
     .name = "approve",
-    .arguments = "[CODE]",
+    .arguments = "[CODE | NAME]",
     .summary = "let a machine into the network that asked for it; without CODE, list who waits",
     .text = "CODE is what veld up shows on the machine that asks. Compare the network's\n"
             "fingerprint, too: both sides show it. Routes that it would like to offer are not\n"
             "allowed unless --routes names them; a member that asks anew gets of those it had\n"
-            "what it still asks for.\n",
+            "what it still asks for. One that is a member may be named instead of its code.\n",
     .options = {{"routes", '\0', "NET,NET", "networks that it may offer"},
+                {"relay", '\0', NULL, "it may relay for others"},
                 {"admin", '\0', NULL,
                  "it may let in and put out others; the owner alone makes admins"},
                 {"refuse", '\0', NULL, "turn it away"},

@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "cli/coord/enter_impl.h"
+#include "cli/coord/wish.h"
 #include "crypto/primitives.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,6 +27,23 @@ void veld_entry_clear(struct veld_entry *e)
 struct veld_rpc_key veld_enter_key(const struct veld_entry *e)
 {
     return (struct veld_rpc_key){.seed = e->machine->id->seed, .pub = e->machine->id->pub};
+}
+
+bool veld_entry_is_allowed(const struct veld_entry *e)
+{
+    return veld_routes_are_within(e->settings.routes, e->settings.n_routes,
+                                  e->membership.routes, e->membership.n_routes) &&
+           (!e->settings.relay || (e->membership.flags & VELD_MEMBER_RELAY));
+}
+
+const char *veld_entry_grants(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN])
+{
+    char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
+    bool offers = e->settings.n_routes > 0 && routes;
+    snprintf(out, VELD_ENTRY_GRANTS_STRLEN, "%s%s%s", offers ? " --routes " : "",
+             offers ? routes : "", e->settings.relay ? " --relay" : "");
+    free(routes);
+    return out;
 }
 
 /* ---- Which network ---- */
@@ -141,8 +160,9 @@ static int admit_self(struct veld_entry *e, const uint8_t seed[32], struct veld_
     struct veld_blob chain = {0};
     const struct veld_signer signer = {.seed = seed};
     uint64_t now_s = veld_enter_now_s();
-    struct veld_membership m = {
-        .flags = VELD_MEMBER_ADMIN, .not_before_s = now_s, .n_routes = e->settings.n_routes};
+    struct veld_membership m = {.flags = VELD_MEMBER_ADMIN | VELD_MEMBER_RELAY,
+                                .not_before_s = now_s,
+                                .n_routes = e->settings.n_routes};
     m.serial = veld_serial_after(last_serial(e), now_s);
     memcpy(m.network_id, e->network.id, sizeof m.network_id);
     memcpy(m.member, e->machine->id->pub, sizeof m.member);
@@ -263,10 +283,10 @@ int veld_enter_by_name(struct veld_entry *e, struct veld_diag *diag)
     return rc;
 }
 
-int veld_enter_for_routes(struct veld_entry *e, struct veld_diag *diag)
+int veld_enter_for_more(struct veld_entry *e, struct veld_diag *diag)
 {
     strcpy(e->name, e->membership.name);
-    e->for_routes = true;
+    e->for_more = true;
     return veld_enter_by_name(e, diag);
 }
 

@@ -28,10 +28,15 @@ struct veld_entry {
     struct veld_network network;
     struct veld_membership membership;
     struct veld_ip ipv4;
-    bool created;    /* the network is new */
-    bool for_routes; /* a member already, that asks to offer more */
+    bool created;  /* the network is new */
+    bool for_more; /* a member already, that asks for what it may not yet */
 };
 void veld_entry_clear(struct veld_entry *e);
+/* Does its membership allow what its settings say? */
+bool veld_entry_is_allowed(const struct veld_entry *e);
+/* What `veld approve` must say to allow all that its settings say: " --routes ... --relay", or "". */
+#define VELD_ENTRY_GRANTS_STRLEN (VELD_MEMBER_ROUTES_MAX * VELD_PREFIX_STRLEN + 32)
+const char *veld_entry_grants(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN]);
 
 /*
  * By name: create it where there is none, be let in by the owner's key where that is
@@ -43,9 +48,9 @@ VELD_MUST_USE int veld_enter_by_name(struct veld_entry *e, struct veld_diag *dia
 VELD_MUST_USE int veld_enter_by_token(struct veld_entry *e, const char *text,
                                       const struct veld_token *token, struct veld_diag *diag);
 /*
- * A member already, that wants to offer what its membership does not allow: by the
+ * A member already, that wants to offer or do what its membership does not allow: by the
  * owner's key at once, else asked for and waited for. `e->membership` is the one it has.
  */
-VELD_MUST_USE int veld_enter_for_routes(struct veld_entry *e, struct veld_diag *diag);
+VELD_MUST_USE int veld_enter_for_more(struct veld_entry *e, struct veld_diag *diag);
 
 #endif

@@ -16,7 +16,8 @@ static bool is_same(const struct veld_join_request *a, const struct veld_entry *
 {
     bool same = memcmp(a->network_id, e->network.id, sizeof a->network_id) == 0 &&
                 memcmp(a->member, e->machine->id->pub, sizeof a->member) == 0 &&
-                strcmp(a->name, e->name) == 0 && a->n_routes == e->settings.n_routes;
+                strcmp(a->name, e->name) == 0 && a->n_routes == e->settings.n_routes &&
+                a->relay == e->settings.relay;
     for (size_t i = 0; same && i < a->n_routes; i++)
         same = a->routes[i].len == e->settings.routes[i].len &&
                veld_ip_equal(&a->routes[i].ip, &e->settings.routes[i].ip);
@@ -37,6 +38,7 @@ static int make_request(const struct veld_entry *e, struct veld_blob *out,
                         struct veld_diag *diag)
 {
     struct veld_join_request r = {.n_routes = e->settings.n_routes,
+                                  .relay = e->settings.relay,
                                   .created_s = veld_enter_now_s()};
     if (load_request(e, out))
         return 0;
@@ -56,20 +58,21 @@ static int make_request(const struct veld_entry *e, struct veld_blob *out,
 static void tell_waiting(const struct veld_entry *e)
 {
     char code[VELD_JOIN_CODE_STRLEN], text[VELD_NETWORK_TEXT_STRLEN];
+    char grants[VELD_ENTRY_GRANTS_STRLEN];
     veld_join_code(e->network.id, e->machine->id->pub, code);
     char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
     bool offers = e->settings.n_routes > 0 && routes;
-    if (e->for_routes)
-        printf("asked to offer %s in network %s as %s\n", routes ? routes : "-",
-               e->network_name, e->name);
+    if (e->for_more)
+        printf("asked to %s%s%s%s in network %s as %s\n", offers ? "offer " : "",
+               offers ? routes : "", offers && e->settings.relay ? ", and to " : "",
+               e->settings.relay ? "relay for others" : "", e->network_name, e->name);
     else
         printf("asked to be let into network %s as %s\n", e->network_name, e->name);
     printf("  network's fingerprint  %s\n", veld_network_text(e->network.id, text));
-    printf("approve with: veld approve %s%s%s\n", code, offers ? " --routes " : "",
-           offers ? routes : "");
+    printf("approve with: veld approve %s%s\n", code, veld_entry_grants(e, grants));
     puts("on the machine that made the network, or an admin's; it shows the same "
          "fingerprint.");
-    if (!e->for_routes)
+    if (!e->for_more)
         puts("If nobody can approve it, the name is somebody else's: choose another one.");
     puts("Waiting. Ctrl-C is fine: the same command goes on with the same request.");
     fflush(stdout);
@@ -123,7 +126,7 @@ static int wait_for_answer(struct veld_entry *e, const struct veld_blob *request
     if (state == VELD_JOIN_WAITING)
         tell_waiting(e);
     struct veld_progress progress =
-        veld_progress_begin(e->for_routes ? "waiting for approval" : "waiting to be let in");
+        veld_progress_begin(e->for_more ? "waiting for approval" : "waiting to be let in");
     const uint64_t start_ns = progress.start_ns;
     bool away = false;
     while ((rc == 0 && state == VELD_JOIN_WAITING) || rc == VELD_E_IO) {
@@ -142,7 +145,7 @@ static int wait_for_answer(struct veld_entry *e, const struct veld_blob *request
         rc = veld_fail(diag, VELD_E_PERM,
                        "the request to %s network %s was refused; ask its owner, then try "
                        "again",
-                       e->for_routes ? "offer more routes in" : "be let into", e->network_name);
+                       e->for_more ? "do more in" : "be let into", e->network_name);
     return rc;
 }
 

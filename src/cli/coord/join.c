@@ -234,6 +234,9 @@ static void tell_joined(const struct joining *j)
     veld_network_ipv6(e->network.id, e->membership.member, &ipv6);
     printf("this machine is %s in network %s: %s, %s\n", e->membership.name, e->network.name,
            veld_ip_format(&e->ipv4, v4), veld_ip_format(&ipv6, v6));
+    if (j->token->flags & VELD_MEMBER_RELAY)
+        printf("it may relay for others; to do so: veld set --relay yes%s\n",
+               veld_machine_option(&j->machine, e->network.name));
     if (e->settings.n_routes > 0 || j->token->n_routes == 0)
         return;
     char *allowed = veld_routes_format(j->token->routes, j->token->n_routes, ",");

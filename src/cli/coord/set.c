@@ -15,37 +15,32 @@ enum {
     OPTION_LISTEN,
     OPTION_INTERFACE,
     OPTION_MTU,
+    OPTION_RELAY,
+    OPTION_RELAY_RATE,
     OPTION_NETWORK,
     OPTION_STATE_DIR,
 };
 
-static bool is_within(const struct veld_entry *e)
-{
-    return veld_routes_are_within(e->settings.routes, e->settings.n_routes,
-                                  e->membership.routes, e->membership.n_routes);
-}
-
-/* Routes that others do not take from this machine yet. */
+/* What others do not take from this machine yet. */
 static void print_approval(const struct veld_entry *e)
 {
     struct veld_blob request = {0};
     struct veld_diag ignored;
-    char code[VELD_JOIN_CODE_STRLEN];
-    if (is_within(e))
+    char code[VELD_JOIN_CODE_STRLEN], grants[VELD_ENTRY_GRANTS_STRLEN];
+    if (veld_entry_is_allowed(e))
         return;
-    char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
     bool asked = veld_profile_read(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
                                    VELD_SIGNED_MAX, &request, &ignored) == 0;
     veld_blob_clear(&request);
     veld_join_code(e->network.id, e->machine->id->pub, code);
     if (asked)
         printf("  %-14swaiting for approval %s; on the owner's machine or an admin's: veld "
-               "approve %s --routes %s\n",
-               "", code, code, routes ? routes : "-");
+               "approve %s%s\n",
+               "", code, code, veld_entry_grants(e, grants));
     else
-        printf("  %-14snot all allowed; ask with: veld set --routes %s%s\n", "",
-               routes ? routes : "-", veld_machine_option(e->machine, e->network_name));
-    free(routes);
+        printf("  %-14snot all allowed; ask with: veld set --relay %s%s\n", "",
+               e->settings.relay ? "yes" : "no",
+               veld_machine_option(e->machine, e->network_name));
 }
 
 static void print_settings(const struct veld_entry *e)
@@ -55,11 +50,13 @@ static void print_settings(const struct veld_entry *e)
     char *routes = veld_routes_format(s->routes, s->n_routes, ",");
     printf("network %s\n", e->network_name);
     printf("  %-14s%s\n", "routes", routes ? routes : "-");
-    print_approval(e);
     printf("  %-14s%s\n", "accept-routes", s->accept_routes ? "yes" : "no");
     printf("  %-14s%s\n", "listen", veld_endpoint_format(&s->listen, listen));
     printf("  %-14s%s\n", "interface", s->interface);
     printf("  %-14s%u\n", "mtu", s->mtu);
+    printf("  %-14s%s\n", "relay", s->relay ? "yes" : "no");
+    printf("  %-14s%u Mbit/s\n", "relay-rate", s->relay_rate_mbit);
+    print_approval(e);
     free(routes);
 }
 
@@ -87,9 +84,9 @@ static int change(struct veld_entry *e, const struct veld_wish *w, struct veld_d
     int rc = veld_wish_apply(w, &e->settings, diag);
     if (rc < 0)
         return rc;
-    if (!w->routes || is_within(e))
+    if ((!w->routes && !w->relay) || veld_entry_is_allowed(e))
         return veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
-    return veld_enter_for_routes(e, diag);
+    return veld_enter_for_more(e, diag);
 }
 
 static void tell_changed(const struct veld_cli *cli, const struct veld_entry *e)
@@ -114,7 +111,9 @@ static int set(const struct veld_cli *cli)
                                    .accept_routes = cli->option[OPTION_ACCEPT_ROUTES],
                                    .listen = cli->option[OPTION_LISTEN],
                                    .interface = cli->option[OPTION_INTERFACE],
-                                   .mtu = cli->option[OPTION_MTU]};
+                                   .mtu = cli->option[OPTION_MTU],
+                                   .relay = cli->option[OPTION_RELAY],
+                                   .relay_rate = cli->option[OPTION_RELAY_RATE]};
     if (veld_wish_check(&wish, &diag) < 0)
         return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = veld_machine_open(&machine, cli->option[OPTION_STATE_DIR], &diag);
@@ -140,15 +139,18 @@ const struct veld_cli_command veld_cmd_set = {
     .arguments = "",
     .summary = "see or change what this machine does in a network",
     .text =
-        "Without options: shows the settings. Routes that the membership does not allow yet\n"
-        "have to be approved (veld approve CODE --routes ...), unless the owner's key is "
-        "here.\n",
+        "Without options: shows the settings. Routes that the membership does not allow yet,\n"
+        "and relaying, have to be approved (veld approve CODE --routes ... --relay), unless\n"
+        "the owner's key is here.\n",
     .options = {{"routes", '\0', "NET,NET",
                  "networks behind this machine, offered; \"\" for none"},
                 {"accept-routes", '\0', "yes|no", "use what others offer"},
                 {"listen", '\0', "ADDR:PORT", "where to listen"},
                 {"interface", '\0', "IF", "the interface"},
                 {"mtu", '\0', "N", "its MTU"},
+                {"relay", '\0', "yes|no",
+                 "forward for members that do not reach each other directly"},
+                {"relay-rate", '\0', "N", "Mbit/s spent on that, all together"},
                 {"network", '\0', "NAME", "the network, where several are known"},
                 {"state-dir", '\0', "DIR", "where networks are kept"}},
     .run = set,

@@ -29,6 +29,7 @@ enum {
     CREATE_USES,
     CREATE_EXPIRES,
     CREATE_ROUTES,
+    CREATE_RELAY,
     CREATE_COORD,
     CREATE_NETWORK,
     CREATE_STATE_DIR,
@@ -41,6 +42,7 @@ static int read_limits(const struct veld_cli *cli, struct veld_token *t, struct 
     uint64_t span = DEFAULT_SPAN_S;
     t->uses = DEFAULT_USES;
     t->created_s = clock_s();
+    t->flags = cli->option[CREATE_RELAY] ? VELD_MEMBER_RELAY : 0;
     if (uses && veld_count_parse(uses, USES_MAX, "unlimited", &t->uses) < 0)
         return veld_fail(diag, VELD_E_FORMAT,
                          "--uses: \"%.40s\" is not a number from 1 to %d, nor \"unlimited\"",
@@ -223,17 +225,21 @@ static int add_row(struct veld_table *table, const struct veld_admin *a,
              veld_format_age(now_s > t->created_s ? now_s - t->created_s : 0, age));
     char *joined = joined_by(members, t->key);
     char *routes = veld_routes_format(t->routes, t->n_routes, ",");
-    char joined_cell[512], routes_cell[512] = "";
+    char joined_cell[512], may_cell[512];
     snprintf(joined_cell, sizeof joined_cell, "joined: %s", joined ? joined : "-");
-    if (t->n_routes > 0)
-        snprintf(routes_cell, sizeof routes_cell, "routes: %s", routes ? routes : "-");
+    bool offers = t->n_routes > 0, relays = t->flags & VELD_MEMBER_RELAY;
+    snprintf(may_cell, sizeof may_cell, "%s%.400s%s", offers ? "routes: " : "",
+             offers && routes ? routes : "",
+             !relays  ? ""
+             : offers ? "; relay"
+                      : "relay");
     const struct veld_table_cell cells[] = {
         {veld_token_id(t->key, id), VELD_PLAIN},
         {made, VELD_PLAIN},
         {state, usable ? VELD_GREEN : VELD_DIM},
         {uses, VELD_PLAIN},
         {joined_cell, VELD_PLAIN},
-        {routes_cell, VELD_PLAIN},
+        {may_cell, VELD_PLAIN},
     };
     int rc = veld_table_add(table, cells);
     free(joined);
@@ -368,6 +374,7 @@ static const struct veld_cli_command cmd_create = {
     .options = {{"uses", '\0', "N", "for so many machines, or \"unlimited\" (default 1)"},
                 {"expires", '\0', "SPAN", "30m, 24h, 7d, or never (default 24h)"},
                 {"routes", '\0', "NET,NET", "networks that who joins may offer"},
+                {"relay", '\0', NULL, "who joins may relay for others"},
                 {"coord", '\0', "HOST[:PORT]",
                  "where the other machine finds the coord server"},
                 {"network", '\0', "NAME", "the network, where several are known"},

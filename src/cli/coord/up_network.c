@@ -105,7 +105,7 @@ static int widen(struct joining *j, struct veld_diag *diag)
                    ? 0
                    : veld_settings_save(j->machine.state_dir, j->network, &j->settings, diag);
     j->entry.membership = *m;
-    return veld_enter_for_routes(&j->entry, diag);
+    return veld_enter_for_more(&j->entry, diag);
 }
 
 /* ---- Not yet a member ---- */

@@ -17,16 +17,27 @@
 
 bool veld_wish_is_empty(const struct veld_wish *w)
 {
-    return !w->routes && !w->accept_routes && !w->listen && !w->interface && !w->mtu;
+    return !w->routes && !w->accept_routes && !w->listen && !w->interface && !w->mtu &&
+           !w->relay && !w->relay_rate;
 }
 
-static int apply_accept(const char *text, struct veld_settings *s, struct veld_diag *diag)
+static int apply_yes(const char *text, bool *out, struct veld_diag *diag)
 {
     bool yes = strcmp(text, "yes") == 0;
     if (!yes && strcmp(text, "no") != 0)
         return veld_fail(diag, VELD_E_FORMAT, "\"%.40s\" is neither yes nor no", text);
-    s->accept_routes = yes;
+    *out = yes;
     return 0;
+}
+
+static int apply_rate(const char *text, struct veld_settings *s, struct veld_diag *diag)
+{
+    uint32_t mbit;
+    if (veld_count_parse(text, UINT32_MAX, NULL, &mbit) < 0)
+        return veld_fail(diag, VELD_E_FORMAT,
+                         "\"%.40s\" is not a number of Mbit/s; use 1 to %d, or --relay no",
+                         text, VELD_SETTINGS_RELAY_RATE_MAX);
+    return veld_settings_set_relay_rate(s, mbit, diag);
 }
 
 static int apply_mtu(const char *text, struct veld_settings *s, struct veld_diag *diag)
@@ -47,13 +58,18 @@ int veld_wish_apply(const struct veld_wish *w, struct veld_settings *s, struct v
     if (w->routes && rc == 0)
         option = "routes", rc = veld_settings_set_routes(&changed, w->routes, &why);
     if (w->accept_routes && rc == 0)
-        option = "accept-routes", rc = apply_accept(w->accept_routes, &changed, &why);
+        option = "accept-routes",
+        rc = apply_yes(w->accept_routes, &changed.accept_routes, &why);
     if (w->listen && rc == 0)
         option = "listen", rc = veld_settings_set_listen(&changed, w->listen, &why);
     if (w->interface && rc == 0)
         option = "interface", rc = veld_settings_set_interface(&changed, w->interface, &why);
     if (w->mtu && rc == 0)
         option = "mtu", rc = apply_mtu(w->mtu, &changed, &why);
+    if (w->relay && rc == 0)
+        option = "relay", rc = apply_yes(w->relay, &changed.relay, &why);
+    if (w->relay_rate && rc == 0)
+        option = "relay-rate", rc = apply_rate(w->relay_rate, &changed, &why);
     if (rc < 0)
         return veld_fail(diag, rc, "--%s: %.600s", option, why.text);
     *s = changed;

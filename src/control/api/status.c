@@ -99,6 +99,7 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "state", peer_state(p));
     if (p->is_member)
         put(b, o, "online", json_boolean(p->online));
+    put(b, o, "relay", json_boolean(c->relay));
     put(b, o, "path", json_string(active ? "direct" : "-"));
     put(b, o, "endpoint", json_string(endpoint));
     put(b, o, "keepalive", count(c->keepalive_s));

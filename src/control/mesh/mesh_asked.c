@@ -1,5 +1,5 @@
 /*
- * A request for another membership (more routes) whose answer nobody at the command
+ * A request for another membership (more routes, relaying) whose answer nobody at the command
  * line waits for any more: asked after while it lies in the network's folder, and the
  * answer, proved, put where the command line tool would have put it.
  */
@@ -20,19 +20,22 @@ static bool is_ours(const struct veld_mesh *m, const struct veld_join_request *r
            strcmp(r->name, m->profile.membership.name) == 0;
 }
 
-/* Does it ask for a route that this machine's membership does not allow? Notes the first. */
+/* Does it ask for what this machine's membership does not allow? Notes what. */
 static bool asks_for_more(struct veld_mesh *m, const struct veld_blob *request)
 {
     const struct veld_membership *may = &m->profile.membership;
     struct veld_join_request r;
     if (veld_join_request_read(request->p, request->len, &r) < 0 || !is_ours(m, &r))
         return false;
+    m->asked_relay = r.relay && !(may->flags & VELD_MEMBER_RELAY);
+    m->asked_route = (struct veld_prefix){0};
     for (size_t i = 0; i < r.n_routes; i++) {
+        if (veld_routes_are_within(&r.routes[i], 1, may->routes, may->n_routes))
+            continue;
         m->asked_route = r.routes[i];
-        if (!veld_routes_are_within(&r.routes[i], 1, may->routes, may->n_routes))
-            return true;
+        return true;
     }
-    return false;
+    return m->asked_relay;
 }
 
 void veld_mesh_ask_after_request(struct veld_mesh *m)
@@ -80,8 +83,8 @@ static void take_membership(struct veld_mesh *m, const struct veld_blob *chain)
     if (rc < 0)
         veld_warn("%s", diag.text);
     else
-        veld_info("this machine's request was approved: %zu routes are offered",
-                  m->record.n_routes);
+        veld_info("this machine's request was approved: %zu routes are offered%s",
+                  m->record.n_routes, m->record.relay ? ", and it relays for others" : "");
 }
 
 void veld_mesh_on_answer(void *ctx, enum veld_coord_join state, const struct veld_blob *chain)

@@ -23,6 +23,7 @@ void veld_mesh_on_wanted(void *ctx, uint32_t id)
         veld_signals_call(m->signals, member->pub, &now, &call.sequence) < 0)
         return;
     memcpy(call.endpoints, m->record.endpoints, sizeof call.endpoints);
+    call.n_relays = veld_control_homes(m->control, call.relays);
     veld_random(nonce, sizeof nonce);
     int rc = veld_signal_seal(&sealed, m->identity, member->pub, m->profile.network.id, nonce,
                               &call);
@@ -74,6 +75,9 @@ void veld_mesh_on_signal(struct veld_mesh *m, const struct veld_event_signal *s)
     }
     memcpy(p->called_from, call.endpoints, sizeof p->called_from);
     p->n_called_from = call.n_endpoints;
+    memcpy(p->called_through, call.relays, sizeof p->called_through);
+    p->n_called_through = call.n_relays;
+    p->called_sequence = member->sequence;
     veld_mesh_reconcile(m, s->from);
     p = veld_mesh_peer_of(m, s->from);
     if (p && veld_control_peer_call(m->control, p->id) < 0)

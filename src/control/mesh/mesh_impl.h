@@ -42,6 +42,9 @@ struct veld_mesh_peer {
     size_t n_routes;
     struct veld_endpoint called_from[VELD_MEMBER_ENDPOINTS_MAX]; /* of its last call */
     size_t n_called_from;
+    uint8_t called_through[VELD_MEMBER_RELAYS_MAX][32]; /* as its last call says; P each */
+    size_t n_called_through;
+    uint64_t called_sequence; /* of its record then: a later one counts before the call */
 };
 
 /* A route that is not in use, for the status. */
@@ -68,7 +71,8 @@ struct veld_mesh {
 
     /* A request that waits for its answer; mesh_asked.c. */
     bool asks;
-    struct veld_prefix asked_route; /* the first that is not allowed yet */
+    bool asked_relay;               /* which is not allowed yet */
+    struct veld_prefix asked_route; /* the first that is not allowed yet; family 0: none */
     uint64_t asked_ns;              /* 0: not yet */
 
     /* Handing the list on; mesh_revoked.c. */

@@ -76,6 +76,10 @@ static void describe(const struct veld_mesh *m, const struct veld_member *member
     w->about.relay = member->relay;
     w->about.relays = member->relays;
     w->about.n_relays = member->n_relays;
+    if (p && p->n_called_through > 0 && p->called_sequence == member->sequence) {
+        w->about.relays = (const uint8_t(*)[32])p->called_through;
+        w->about.n_relays = p->n_called_through;
+    }
     if (p) {
         w->about.routes = (struct veld_prefix *)(uintptr_t)p->routes; /* only read */
         w->about.n_routes = p->n_routes;

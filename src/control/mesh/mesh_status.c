@@ -65,7 +65,9 @@ static void say_of_self(struct health *h)
             "the coord server leases this machine another IPv4 address, %s, which takes effect "
             "with: veld down && veld up --network %s",
             veld_ip_format(&m->lease, ip), network);
-    if (m->asks)
+    bool asks_route = m->asks && m->asked_route.ip.family;
+    bool asks_relay = m->asks && m->asked_relay;
+    if (asks_route)
         say(h,
             "%s is not offered yet: its approval is waited for, by veld approve at the owner's "
             "or "
@@ -76,7 +78,12 @@ static void say_of_self(struct health *h)
             "%zu of %zu routes are not offered, since this machine's membership does not allow "
             "them; ask for them with: veld set --routes",
             m->config->n_routes - m->record.n_routes, m->config->n_routes);
-    if (m->config->relay && !(m->profile.membership.flags & VELD_MEMBER_RELAY))
+    if (asks_relay)
+        say(h,
+            "this machine does not relay yet: its approval is waited for, by veld approve %s "
+            "--relay at the owner's or an admin's machine, and is taken up when it comes",
+            m->profile.membership.name);
+    else if (m->config->relay && !(m->profile.membership.flags & VELD_MEMBER_RELAY))
         say(h,
             "this machine is to relay for others, which its membership does not allow; ask for "
             "it with: veld set --relay yes");

@@ -168,11 +168,12 @@ static void file(struct veld_coord_call *c, const struct veld_join_request *r,
     tell_state(c, VELD_JOIN_IS_WAITING, NULL, 0);
 }
 
-/* A member asks again when it would like to offer more than its membership allows. */
+/* A member asks again when it would like to do more than its membership allows. */
 static bool is_content(const struct veld_coord_call *c, const struct veld_join_request *r)
 {
     const struct veld_facts *f = c->member->facts;
-    return veld_routes_are_within(r->routes, r->n_routes, f->routes, f->n_routes);
+    return veld_routes_are_within(r->routes, r->n_routes, f->routes, f->n_routes) &&
+           (!r->relay || (f->flags & VELD_MEMBER_RELAY));
 }
 
 static void request_join(struct veld_coord_call *c, const struct veld_join_request *r,
