@@ -149,19 +149,20 @@ static void open_a(void)
     veld_control_set_hooks(c, &hooks);
 }
 
-static void say_epoch(void *ctx, uint32_t id)
-{
-    const struct veld_message m = {.type = VELD_MSG_REVOKED_EPOCH, .epoch = 42};
-    (void)!veld_control_peer_send(ctx, id, &m);
-}
-
-/* Machine b wants a circuit to the third, again and again. */
+/* Machine b wants a circuit to the third, at once and again and again. */
 static gboolean ask_for_circuit(gpointer b)
 {
     struct veld_message m = {.type = VELD_MSG_CIRCUIT_OPEN, .index = 7};
     memcpy(m.pub, id_third->pub, sizeof m.pub);
     (void)!veld_control_peer_send(b, 0, &m);
     return G_SOURCE_CONTINUE;
+}
+
+static void say_epoch(void *ctx, uint32_t id)
+{
+    const struct veld_message m = {.type = VELD_MSG_REVOKED_EPOCH, .epoch = 42};
+    (void)!veld_control_peer_send(ctx, id, &m);
+    ask_for_circuit(ctx);
 }
 
 static _Noreturn void be_b(void)
@@ -543,7 +544,13 @@ Test(peers, one_that_asks_is_relayed_for_while_both_are_in_good_standing)
     refused = relayed().refused;
     EVENTUALLY(relayed().refused > refused);
 
-    add_third();
+    third = add_third();
+    EVENTUALLY(relayed().half_open == 1);
+    c->peers.peers[third].endpoint = veld_endpoint_circuit(7);
+    veld_relaying_on_move(c, third);
+    assert_none_is_left();
+    c->peers.peers[third].endpoint = (struct veld_endpoint){0};
+
     EVENTUALLY(relayed().half_open == 1);
     cr_assert_eq(veld_control_peer_block(c, b), 0);
     assert_none_is_left();
