@@ -9,7 +9,7 @@ to whoever spoke last. Commands come as lines on stdin, each answered by one lin
 of JSON:
 
     set KEY VALUE     loss, duplicate, reorder in percent; delay, jitter in ms; seed
-    stats             what was done, by direction
+    stats             what was done, and how many passed of each type, by direction
     forget            forget the remembered datagrams
     again DIRECTION [HOW]
                       send the remembered ones of a direction (in, out) once more,
@@ -106,6 +106,7 @@ class Relay:
             d.stats["lost"] += 1
             return
         d.stats["passed"] += 1
+        d.stats[f"{datagram[0]:#x}"] += 1
         delay = rates["delay"] + self.chance.uniform(0, rates["jitter"])
         if hit(rates["reorder"]):
             d.stats["reordered"] += 1

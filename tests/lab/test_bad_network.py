@@ -6,6 +6,8 @@
 
 a knows b as 1.2.3.2; b learns a's address from the handshake.
 """
+import time
+
 import pytest
 
 from net import DAEMON, PORT, VELD, Net, eventually
@@ -53,21 +55,40 @@ def test_tcp_survives(path, settings):
     assert pair.b.drops("bad_tag") == 0
 
 
+def sent_by_b(shim):
+    """Of Veld's own types; a STUN request is answered as often as it comes."""
+    return {kind: n for kind, n in shim("stats")["out"].items() if kind.startswith("0xc")}
+
+
+def quiet(shim, seconds=2.5):
+    """Wait until neither has had anything of its own to say for so long: what each tells the
+    other at first (candidates, STUN, ports of lanes) comes up to 2 s after the handshake."""
+    def passed():
+        return [direction["passed"] for direction in shim("stats").values()]
+
+    def unchanged():
+        before = passed()
+        time.sleep(seconds)
+        return passed() == before
+    eventually(unchanged, "nobody talks", 20)
+
+
 def test_replayed_datagrams_are_dropped(path):
-    """Real datagrams once more, from the same address: data, then the handshake's."""
+    """Real datagrams once more, from the same address: data, and the handshake's."""
     pair, shim = path
     pair.a.pings("10.0.0.2", count=5, interval=0.05)
+    quiet(shim)
     received = pair.b.peer("machine-a")["rx_packets"]
     drops = pair.b.status()["drops"]
-    out = shim("stats")["out"]["passed"]
+    out = sent_by_b(shim)
     again = shim("again", "in")
     assert again["types"]["0xc1"] >= 1 and again["types"]["0xc4"] >= 6
     eventually(lambda: pair.b.drops("replayed") - drops["replayed"] == again["types"]["0xc4"],
                "each replayed data datagram is counted")
     assert pair.b.drops("stale_initiation") - drops["stale_initiation"] == again["types"]["0xc1"]
     assert pair.b.peer("machine-a")["rx_packets"] == received, "none is delivered"
-    assert shim("stats")["out"]["passed"] == out, "none is answered"
-    assert pair.a.pings("10.0.0.2") == 1
+    assert sent_by_b(shim) == out, "none is answered"
+    pair.connected()
 
 
 # how the attacker alters real datagrams -> reasons for data, of which one per lane width
@@ -97,4 +118,5 @@ def test_altered_datagrams_are_dropped(path, how, reasons):
     shim("set", "loss", 0)
     shim("again", "in")
     eventually(lambda: pair.b.peer("machine-a")["rx_packets"] >= received + 5, "true ones arrive")
-    assert pair.a.pings("10.0.0.2") == 1
+    # The first answer may be lost: the shim sends it to the port of a lane, when that spoke last.
+    pair.connected()
