@@ -20,6 +20,8 @@ from h2 import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADER
 from server import BUILD, Server
 
 MEBIBYTE = 1 << 20
+pytestmark = pytest.mark.xdist_group("attacks")  # they share a server
+
 SEND_S = 2       # how long an attacker sends, when nobody stops it
 # MiB of memory that an attack may cost; a sanitizer keeps what was freed.
 GROWTH = 1000 if "asan" in BUILD.name else 64
