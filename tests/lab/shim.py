@@ -9,7 +9,8 @@ to whoever spoke last. Commands come as lines on stdin, each answered by one lin
 of JSON:
 
     set KEY VALUE     loss, duplicate, reorder in percent; delay, jitter in ms; seed
-    stats             what was done, and how many passed of each type, by direction
+    stats             what was done, by direction
+    types             how many passed of each type, by direction
     forget            forget the remembered datagrams
     again DIRECTION [HOW]
                       send the remembered ones of a direction (in, out) once more,
@@ -49,6 +50,7 @@ def altered(datagram, how):
 class Direction:
     def __init__(self):
         self.stats = collections.Counter(passed=0, lost=0, duplicated=0, reordered=0)
+        self.types = collections.Counter()
         self.remembered = collections.deque(maxlen=REMEMBERED)
 
 
@@ -106,7 +108,7 @@ class Relay:
             d.stats["lost"] += 1
             return
         d.stats["passed"] += 1
-        d.stats[f"{datagram[0]:#x}"] += 1
+        d.types[f"{datagram[0]:#x}"] += 1
         delay = rates["delay"] + self.chance.uniform(0, rates["jitter"])
         if hit(rates["reorder"]):
             d.stats["reordered"] += 1
@@ -141,6 +143,8 @@ class Relay:
             return self.settings
         if word == "stats":
             return {name: d.stats for name, d in self.directions.items()}
+        if word == "types":
+            return {name: d.types for name, d in self.directions.items()}
         if word == "forget":
             for d in self.directions.values():
                 d.remembered.clear()

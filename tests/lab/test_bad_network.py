@@ -57,7 +57,7 @@ def test_tcp_survives(path, settings):
 
 def sent_by_b(shim):
     """Of Veld's own types; a STUN request is answered as often as it comes."""
-    return {kind: n for kind, n in shim("stats")["out"].items() if kind.startswith("0xc")}
+    return {kind: n for kind, n in shim("types")["out"].items() if kind.startswith("0xc")}
 
 
 def quiet(shim, seconds=2.5):

@@ -8,12 +8,8 @@
  *
  * Exit 0 when all held; 1 with the failing seed and how to run it again.
  */
-#include "world.h"
+#include "run.h"
 
-#include "crypto/primitives.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define HEAL_S  45 /* the longest: silence, a held-off retry, the configured address next */
@@ -258,37 +254,5 @@ static bool run(struct world *w, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    uint64_t runs = 1000, seed = 1;
-    static struct world w;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--verbose") == 0)
-            w.verbose = true;
-        else if (strcmp(argv[i], "--runs") == 0 && i + 1 < argc)
-            runs = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-            seed = strtoull(argv[++i], NULL, 10);
-        else {
-            fprintf(stderr, "usage: sim [--runs N] [--seed S] [--verbose]\n");
-            return 2;
-        }
-    }
-    if (veld_crypto_init() < 0) {
-        fprintf(stderr, "sim: crypto cannot be initialised\n");
-        return 1;
-    }
-    uint64_t virtual_ns = 0;
-    for (uint64_t k = 0; k < runs; k++) {
-        if (!run(&w, seed + k)) {
-            fprintf(stderr,
-                    "sim: seed %llu failed %s\nrun again: %s --runs 1 --seed %llu --verbose\n",
-                    (unsigned long long)(seed + k), w.why, argv[0],
-                    (unsigned long long)(seed + k));
-            return 1;
-        }
-        virtual_ns += w.now_ns;
-    }
-    printf("sim: %llu runs from seed %llu, %llu h of protocol time, all converged\n",
-           (unsigned long long)runs, (unsigned long long)seed,
-           (unsigned long long)(virtual_ns / VELD_NS_PER_S / 3600));
-    return 0;
+    return sim_main(argc, argv, run);
 }

@@ -1,4 +1,4 @@
-#include "world.h"
+#include "paths.h"
 
 #include "base/bytes.h"
 #include "crypto/primitives.h"
@@ -71,6 +71,7 @@ void world_init(struct world *w, uint64_t seed, unsigned nodes)
     make_identities();
     memset(w->node, 0, sizeof w->node);
     w->rng.state = seed;
+    w->paths = NULL;
     w->now_ns = VELD_NS_PER_S;
     w->net = (struct network){.delay_ns = 10 * VELD_NS_PER_MS};
     w->carries = w->most_carried = WORLD_CARRIES_MIN;
@@ -96,60 +97,24 @@ void world_end(struct world *w)
 
 /* ---- The network ---- */
 
-static bool earlier(const struct world *w, unsigned a, unsigned b)
-{
-    const struct packet *pa = &w->packet[a], *pb = &w->packet[b];
-    return pa->at_ns != pb->at_ns ? pa->at_ns < pb->at_ns : pa->order < pb->order;
-}
-
-static void enqueue(struct world *w, const struct packet *p)
-{
-    if (w->free_n == 0)
-        return; /* the network is full: lost */
-    uint16_t id = w->free_packets[--w->free_n];
-    w->packet[id] = *p;
-    w->packet[id].order = w->order++;
-    unsigned i = w->packets_n++;
-    for (; i > 0 && earlier(w, id, w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        w->heap[i] = w->heap[(i - 1) / 2];
-    w->heap[i] = id;
-}
-
-static struct packet dequeue(struct world *w)
-{
-    uint16_t first = w->heap[0], last = w->heap[--w->packets_n];
-    unsigned i = 0;
-    for (;;) {
-        unsigned child = 2 * i + 1;
-        if (child + 1 < w->packets_n && earlier(w, w->heap[child + 1], w->heap[child]))
-            child++;
-        if (child >= w->packets_n || !earlier(w, w->heap[child], last))
-            break;
-        w->heap[i] = w->heap[child];
-        i = child;
-    }
-    w->heap[i] = last;
-    w->free_packets[w->free_n++] = first;
-    return w->packet[first];
-}
-
-static void transmit(struct world *w, struct packet *p)
+static void transmit(struct world *w, unsigned i, struct packet *p)
 {
     if (!p->is_data && p->bytes[0] == VELD_INITIATION)
         w->captured[w->captured_n++ % CAPTURED_MAX] = *p;
-    if (w->net.down || p->len > w->carries || test_random_chance(&w->rng, w->net.loss))
+    if (w->net.down || p->len > w->carries || test_random_chance(&w->rng, w->net.loss) ||
+        (w->paths && !paths_leave(w, i, p)))
         return;
     unsigned copies = test_random_chance(&w->rng, w->net.duplicate) ? 2 : 1;
     while (copies-- > 0) {
-        p->at_ns =
-            w->now_ns + w->net.delay_ns + test_random_below(&w->rng, w->net.jitter_ns + 1);
-        enqueue(w, p);
+        p->at_ns = w->now_ns + w->net.delay_ns + p->delay_ns +
+                   test_random_below(&w->rng, w->net.jitter_ns + 1);
+        packet_enqueue(w, p);
     }
     if (test_random_chance(&w->rng, w->net.hijack)) {
         /* Somebody on the way is quicker, under an address of its own. */
         p->at_ns = w->now_ns + w->net.delay_ns / 2;
         p->from = address_of(200, 7);
-        enqueue(w, p);
+        packet_enqueue(w, p);
     }
 }
 
@@ -168,10 +133,15 @@ void world_replay(struct world *w)
         &w->rng, VELD_MIN(w->captured_n, (unsigned)CAPTURED_MAX))];
     p.from = address_of(200, 9);
     p.at_ns = w->now_ns;
-    enqueue(w, &p);
+    packet_enqueue(w, &p);
 }
 
 /* ---- The dataplane's model ---- */
+
+static bool node_runs(const struct world *w, unsigned i)
+{
+    return w->node[i].engine && !w->node[i].asleep;
+}
 
 static struct session *session_find(struct node *node, uint32_t index)
 {
@@ -221,7 +191,7 @@ static void send_on(struct world *w, unsigned i, struct session *s,
     p.data.inner = inner;
     memcpy(p.data.key, s->send_key, 32);
     if (p.to.ip.family)
-        transmit(w, &p);
+        transmit(w, i, &p);
 }
 
 void node_send(struct world *w, unsigned i, unsigned peer)
@@ -328,6 +298,20 @@ static void send_probes(struct world *w, unsigned i, struct session *s,
     }
 }
 
+static void set_endpoint(struct world *w, unsigned i, unsigned peer,
+                         const struct veld_endpoint *to)
+{
+    char text[VELD_ENDPOINT_STRLEN];
+    struct link *link = &w->node[i].link[peer];
+    bool right = w->paths ? paths_belongs(w->paths, to, peer) : belongs_to(to, peer);
+    say(w, "node %u: endpoint of %u is %s", i, peer, veld_endpoint_format(to, text));
+    if (!right)
+        world_fail(w, "node %u: endpoint of %u is %s, which is not its", i, peer, text);
+    link->endpoint = *to;
+    link->moves++;
+    link->moved_ns = w->now_ns;
+}
+
 static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
 {
     struct node *node = &w->node[i];
@@ -339,7 +323,7 @@ static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
         say(w, "node %u sends %02x of %u bytes", i, a->bytes[0], a->len);
         struct packet p = {.from = node->address, .to = a->to, .len = a->len};
         memcpy(p.bytes, a->bytes, a->len);
-        transmit(w, &p);
+        transmit(w, i, &p);
         break;
     }
     case VELD_ACT_INSTALL:
@@ -371,21 +355,14 @@ static void carry_out(struct world *w, unsigned i, const struct veld_action *a)
             world_fail(w, "node %u: path to %u takes %u", i, peer, a->mtu);
         node->link[peer].mtu = a->mtu;
         break;
-    case VELD_ACT_SET_ENDPOINT:
-        say(w, "node %u: endpoint of %u is 10.%u.%u.%u", i, peer, a->to.ip.b[1], a->to.ip.b[2],
-            a->to.ip.b[3]);
-        if (!belongs_to(&a->to, peer))
-            world_fail(w, "node %u: endpoint of %u is an address of %u", i, peer,
-                       a->to.ip.b[1]);
-        node->link[peer].endpoint = a->to;
-        break;
+    case VELD_ACT_SET_ENDPOINT: set_endpoint(w, i, peer, &a->to); break;
     case VELD_ACT_BAD_KEY: world_fail(w, "node %u: the key of %u is fine", i, peer); break;
     case VELD_ACT_GAVE_UP:
         say(w, "node %u gives up on %u", i, peer);
         node->link[peer].told = false;
         node->link[peer].held = 0;
         break;
-    case VELD_ACT_WANTED:
+    case VELD_ACT_WANTED: node->link[peer].wanted = true; break;
     case VELD_ACT_PONG: break;
     }
 }
@@ -452,10 +429,12 @@ static void receive_data(struct world *w, unsigned i, const struct packet *p)
     }
 }
 
-static void arrive(struct world *w, const struct packet *p)
+static void arrive(struct world *w, struct packet *p)
 {
+    unsigned at = w->paths ? paths_arrive(w, p) : NODES_MAX;
     for (unsigned i = 0; i < w->n; i++) {
-        if (!w->node[i].engine || !veld_endpoint_equal(&w->node[i].address, &p->to))
+        bool here = w->paths ? i == at : veld_endpoint_equal(&w->node[i].address, &p->to);
+        if (!here || !node_runs(w, i))
             continue;
         if (p->is_data) {
             receive_data(w, i, p);
@@ -520,6 +499,19 @@ void node_move_home(struct world *w, unsigned i)
     w->node[i].address = w->node[i].home;
 }
 
+void node_sleep(struct world *w, unsigned i)
+{
+    say(w, "node %u sleeps", i);
+    w->node[i].asleep = true;
+}
+
+void node_wake(struct world *w, unsigned i)
+{
+    say(w, "node %u wakes", i);
+    w->node[i].asleep = false;
+    w->node[i].next_activity_ns = w->now_ns + test_random_below(&w->rng, ACTIVITY_NS);
+}
+
 static void tell_activity(struct world *w, unsigned i)
 {
     struct node *node = &w->node[i];
@@ -557,21 +549,21 @@ void world_run_until(struct world *w, uint64_t t_ns)
         if (w->packets_n > 0)
             next = VELD_MIN(next, w->packet[w->heap[0]].at_ns);
         for (unsigned i = 0; i < w->n; i++) {
-            if (!w->node[i].engine)
+            if (!node_runs(w, i))
                 continue;
             next = VELD_MIN(next, w->node[i].next_activity_ns);
             next = VELD_MIN(next, veld_engine_deadline(w->node[i].engine));
         }
         w->now_ns = VELD_MAX(next, w->now_ns);
         for (unsigned i = 0; i < w->n; i++) {
-            if (!w->node[i].engine)
+            if (!node_runs(w, i))
                 continue;
             run_timers(w, i);
             if (w->node[i].next_activity_ns <= w->now_ns)
                 tell_activity(w, i);
         }
         if (w->packets_n > 0 && w->packet[w->heap[0]].at_ns <= w->now_ns) {
-            struct packet p = dequeue(w);
+            struct packet p = packet_dequeue(w);
             arrive(w, &p);
         } else if (w->now_ns >= t_ns) {
             return;

@@ -49,7 +49,10 @@ struct link { /* what a node's dataplane knows of one peer */
     unsigned held;
     uint64_t last_sent_ns, last_sent_data_ns, last_received_ns, last_received_data_ns;
     unsigned data_sent, data_received;
-    uint16_t mtu; /* as the engine set it */
+    uint16_t mtu;      /* as the engine set it */
+    unsigned moves;    /* of its endpoint */
+    uint64_t moved_ns; /* the last of them */
+    bool wanted;       /* its engine said so; whoever plays the signals takes it back */
 };
 
 struct node {
@@ -62,6 +65,7 @@ struct node {
     uint64_t next_activity_ns;
     unsigned restarts;
     bool under_load, leaving;
+    bool asleep; /* suspended: it does nothing and hears nothing, and its clock goes on */
     struct link link[NODES_MAX];
     struct veld_engine_peer_config config[NODES_MAX];
     struct veld_endpoint candidates[NODES_MAX][VELD_CANDIDATES_MAX]; /* what config points to */
@@ -70,6 +74,7 @@ struct node {
 
 struct packet {
     uint64_t at_ns, order;
+    uint64_t delay_ns; /* more than the network's */
     struct veld_endpoint from, to;
     bool is_data;
     uint16_t len;                    /* of a probe more than `bytes` has */
@@ -93,6 +98,7 @@ struct world {
     struct test_random rng;
     uint64_t now_ns;
     struct network net;
+    struct paths *paths; /* paths.h; NULL: everybody reaches everybody */
     /* Inner bytes that pass, now and at most so far; data always does, as a dataplane cuts it to fit. */
     unsigned carries, most_carried;
     unsigned n;
@@ -126,6 +132,9 @@ void node_event(struct world *w, unsigned i, const struct veld_event *ev);
 void node_send(struct world *w, unsigned i, unsigned peer);
 /* From now on it sends from, and receives at, another address of its own. */
 void node_move(struct world *w, unsigned i);
+/* Suspend, until it is woken. */
+void node_sleep(struct world *w, unsigned i);
+void node_wake(struct world *w, unsigned i);
 void node_move_home(struct world *w, unsigned i);
 /* All paths take packets of so many bytes now, at least WORLD_CARRIES_MIN. */
 void world_set_carries(struct world *w, unsigned bytes);
@@ -133,6 +142,10 @@ void world_set_carries(struct world *w, unsigned bytes);
 void world_replay(struct world *w);
 /* An address of nobody, one of many. */
 struct veld_endpoint world_nowhere(struct world *w);
+
+/* Queue of what is on its way, by `at_ns`; what does not fit is lost. */
+void packet_enqueue(struct world *w, const struct packet *p);
+struct packet packet_dequeue(struct world *w); /* the next to arrive; there is one */
 
 /* The session `i` sends to `peer` on, or NULL. */
 struct session *node_current(struct world *w, unsigned i, unsigned peer);

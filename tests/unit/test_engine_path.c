@@ -75,12 +75,105 @@ Test(engine_path, challenges_expire_and_are_few)
     on_session(&p, &p.b, VELD_EV_MOVED, m.responder_index, &two);
     struct veld_message second = parsed(&p.b.out.a[0]);
     cr_assert(memcmp(first.token, second.token, sizeof first.token) != 0);
-    first.type = second.type = VELD_MSG_PONG;
-    say(&p, &p.b, m.responder_index, &one, &first);
-    cr_assert(endpoint_is(&p.b, &p.a.address), "replaced by the newer");
+    second.type = VELD_MSG_PONG;
     advance_ms(&p, 5001);
     say(&p, &p.b, m.responder_index, &two, &second);
     cr_assert(endpoint_is(&p.b, &p.a.address), "too late");
+    pair_free(&p);
+}
+
+/* A round trip may be longer than it takes to see the peer at another address. */
+Test(engine_path, of_two_that_are_asked_the_first_to_answer_is_taken)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct veld_endpoint one = ep("198.51.100.1:1"), two = ep("198.51.100.2:2");
+    on_session(&p, &p.b, VELD_EV_MOVED, m.responder_index, &one);
+    struct veld_message first = parsed(&p.b.out.a[0]);
+    advance_ms(&p, 101);
+    on_session(&p, &p.b, VELD_EV_MOVED, m.responder_index, &two);
+    struct veld_message second = parsed(&p.b.out.a[0]);
+    first.type = second.type = VELD_MSG_PONG;
+    say(&p, &p.b, m.responder_index, &two, &first);
+    cr_assert(endpoint_is(&p.b, &p.a.address), "by the token of its own alone");
+    say(&p, &p.b, m.responder_index, &one, &first);
+    cr_assert(endpoint_is(&p.b, &one));
+    say(&p, &p.b, m.responder_index, &two, &second);
+    cr_assert(endpoint_is(&p.b, &one), "the other is asked no more");
+    pair_free(&p);
+}
+
+/* ---- Both follow each other; a has the smaller P ---- */
+
+/* It sees its peer at `to`: is that asked? */
+static bool asks(struct pair *p, struct side *s, uint32_t index, const struct veld_endpoint *to)
+{
+    advance_ms(p, 101);
+    on_session(p, s, VELD_EV_MOVED, index, to);
+    return action(s, VELD_ACT_SEND_MESSAGE) && goes_to(s, VELD_ACT_SEND_MESSAGE, to);
+}
+
+static void follow(struct pair *p, struct side *s, uint32_t index,
+                   const struct veld_endpoint *to)
+{
+    cr_assert(asks(p, s, index, to));
+    struct veld_message m = parsed(&s->out.a[0]);
+    m.type = VELD_MSG_PONG;
+    say(p, s, index, to, &m);
+    cr_assert(endpoint_is(s, to));
+}
+
+Test(engine_path, the_smaller_key_does_not_follow_back_to_what_it_just_left)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct side *s = &p.a;
+    uint32_t index = m.initiator_index;
+    struct veld_endpoint first = ep("198.51.100.1:1"), other = ep("198.51.100.2:2"),
+                         third = ep("198.51.100.3:3");
+    follow(&p, s, index, &first);
+    follow(&p, s, index, &other);
+    cr_assert(!asks(&p, s, index, &first));
+    cr_assert(goes_to(s, VELD_ACT_SEND_MESSAGE, &other), "is the endpoint still there?");
+    struct veld_message ping = parsed(&s->out.a[0]);
+    ping.type = VELD_MSG_PONG;
+    say(&p, s, index, &other, &ping);
+    cr_assert(!asks(&p, s, index, &first), "it is");
+    cr_assert(asks(&p, s, index, &third), "who goes on is followed");
+    advance_ms(&p, 5000);
+    cr_assert(asks(&p, s, index, &first), "and who stays there");
+    pair_free(&p);
+}
+
+Test(engine_path, a_dead_endpoint_is_left_for_where_the_peer_was_before)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct side *s = &p.a;
+    uint32_t index = m.initiator_index;
+    struct veld_endpoint first = ep("198.51.100.1:1"), other = ep("198.51.100.2:2");
+    follow(&p, s, index, &first);
+    follow(&p, s, index, &other);
+    cr_assert(!asks(&p, s, index, &first));
+    run_timers(&p, s, 800);
+    follow(&p, s, index, &first);
+    pair_free(&p);
+}
+
+Test(engine_path, the_greater_key_follows)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct side *s = &p.b;
+    uint32_t index = m.responder_index;
+    struct veld_endpoint first = ep("198.51.100.1:1"), other = ep("198.51.100.2:2");
+    follow(&p, s, index, &first);
+    follow(&p, s, index, &other);
+    follow(&p, s, index, &first);
     pair_free(&p);
 }
 

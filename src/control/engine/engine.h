@@ -9,8 +9,10 @@
  *    sends. `next` is a responder's session that its initiator has not used yet;
  *  - an endpoint changes only to an address that proved it receives: by a
  *    handshake confirmed from it, or by a pong to a ping sent there. A path in use is left for a
- *    better one (preference.h), for one that the peer sends from, or when it is dead. Of a peer that
- *    is sought at several addresses it takes the pong, and a session sends when it has come;
+ *    better one (preference.h), for one that the peer sends from, or when it is dead. When both
+ *    follow each other at the same time they would swap for ever: the smaller P does not follow
+ *    back to what it has just left, unless its endpoint is dead. Of a peer that is sought at
+ *    several addresses it takes the pong, and a session sends when it has come;
  *  - all tables are bounded by the configuration, all waits by a timer.
  *
  * Order of calls: new, peer_add*, then step for every event, and step with
@@ -54,6 +56,7 @@ struct veld_engine;
 #define VELD_SEEK_GAP_NS         (5 * VELD_NS_PER_S) /* from one search with a peer to the next */
 #define VELD_SEEK_AGAIN_S        60  /* on a circuit that is in use, without being asked to */
 #define VELD_SEEK_PINGS_PER_S    200 /* of all searches */
+#define VELD_SWING_S             5 /* an endpoint that was left so lately is not gone back to lightly */
 #define VELD_SUSPECT_S           1 /* sent data and heard nothing for so long: is the path alive? */
 #define VELD_CHALLENGE_GAP_MS    100  /* at most one new challenge per peer in this time */
 #define VELD_REKEY_GAP_MS        1000 /* keys younger than this are not replaced on request */

@@ -212,8 +212,10 @@ void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p);
 void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p);
 /* The circuit that is the endpoint is gone. A session is in use; its timer does the rest. */
 void veld_seek_ended(struct veld_engine_peer *p);
-/* The peer sends by a circuit, and we to an address: does it still lead there? */
+/* The peer sends by another path than we, which is no better: does ours still lead there? */
 void veld_seek_strayed(struct veld_step *s, struct veld_engine_peer *p);
+/* The endpoint was asked, and has not answered. */
+bool veld_seek_is_mute(const struct veld_engine_peer *p);
 /* After the times of ACTIVITY have been taken in. */
 void veld_seek_activity(struct veld_step *s, struct veld_engine_peer *p, uint64_t sent_data_ns);
 /* Its timer. */

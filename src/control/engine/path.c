@@ -21,6 +21,8 @@ void veld_path_proved(struct veld_step *s, struct veld_engine_peer *p,
     bool news = !p->endpoint_proved_ns || !veld_endpoint_equal(&p->endpoint, to);
     p->endpoint_proved_ns = s->now.mono_ns;
     if (news) {
+        p->link->left = p->endpoint;
+        p->link->left_ns = s->now.mono_ns;
         p->endpoint = *to;
         veld_probe_forget(p);
         veld_step_act(s, VELD_ACT_SET_ENDPOINT, p->id)->to = *to;
@@ -117,6 +119,15 @@ void veld_path_seek(struct veld_step *s, struct veld_engine_peer *p,
     ask(s, p, &c->to);
 }
 
+/* Each end follows the other: when both do at once they swap paths, for ever. One of them stays. */
+static bool swings(const struct veld_step *s, const struct veld_engine_peer *p,
+                   const struct veld_endpoint *to)
+{
+    return p->we_lead && veld_endpoint_equal(to, &p->link->left) &&
+           veld_ns_since(s->now.mono_ns, p->link->left_ns) < VELD_SWING_S * VELD_NS_PER_S &&
+           !veld_seek_is_mute(p);
+}
+
 void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
                          const struct veld_endpoint *to)
 {
@@ -125,16 +136,22 @@ void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,
     bool known = veld_endpoint_equal(&p->endpoint, to) && !p->link->seeking;
     if (!veld_slot_used(&p->link->current) || !veld_endpoint_usable(to) || known)
         return;
-    if (veld_endpoint_is_circuit(to) && !veld_endpoint_is_circuit(&p->endpoint)) {
-        /* It has not found the direct path yet, or has lost it: does it still lead there? */
+    bool worse = veld_endpoint_is_circuit(to) && !veld_endpoint_is_circuit(&p->endpoint);
+    if (worse || swings(s, p, to)) {
+        /* It has not found our path yet, or has lost it: does it still lead there? */
         veld_seek_strayed(s, p);
         return;
     }
     if (c->sent_ns &&
         veld_ns_since(now_ns, c->sent_ns) < VELD_CHALLENGE_GAP_MS * VELD_NS_PER_MS)
         return;
-    if (is_old(s, c) || !veld_endpoint_equal(&c->to, to))
+    if (is_old(s, c) || !c->to.ip.family) {
         renew(s, c, to);
+    } else if (!veld_endpoint_equal(&c->to, to)) {
+        c->to =
+            *to; /* what was asked before may be on its way: it answers by a token of its own */
+        c->to_all = true;
+    }
     c->sent_ns = now_ns;
     ask(s, p, to);
 }

@@ -54,7 +54,7 @@ struct veld_engine_handshake {
 struct veld_engine_challenge {
     uint8_t secret[32];      /* what tokens are made of */
     struct veld_endpoint to; /* family 0: none outstanding */
-    bool to_all;             /* also those where the peer is sought were asked */
+    bool to_all;             /* others were asked too */
     uint64_t made_ns, sent_ns;
 };
 
@@ -103,6 +103,8 @@ struct veld_engine_link {
     /* Paths */
     struct veld_engine_challenge challenge;
     struct veld_engine_seek seek;
+    struct veld_endpoint left; /* the endpoint before this one; family 0: none */
+    uint64_t left_ns;
     struct veld_engine_ping pings[VELD_PINGS_MAX];
     uint64_t ping_wanted_until_ns; /* a ping waits for a session */
 

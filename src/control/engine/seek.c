@@ -159,6 +159,11 @@ void veld_seek_strayed(struct veld_step *s, struct veld_engine_peer *p)
         veld_seek_suspect(s, p);
 }
 
+bool veld_seek_is_mute(const struct veld_engine_peer *p)
+{
+    return is_mute(&p->link->seek);
+}
+
 void veld_seek_activity(struct veld_step *s, struct veld_engine_peer *p, uint64_t sent_data_ns)
 {
     const uint64_t again_ns = VELD_SEEK_AGAIN_S * VELD_NS_PER_S;
