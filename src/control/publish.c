@@ -149,6 +149,15 @@ static int publish_names(struct veld_control *c)
     return 0;
 }
 
+/* The set is `p`'s from now on. */
+static void keep_kernel(struct veld_publish *p, struct gathered *g)
+{
+    free(p->kernel);
+    p->kernel = g->kernel;
+    p->n_kernel = g->n_kernel;
+    g->kernel = NULL;
+}
+
 /* ---- At the start ---- */
 
 int veld_publish_start(struct veld_control *c, struct veld_diag *diag)
@@ -165,6 +174,7 @@ int veld_publish_start(struct veld_control *c, struct veld_diag *diag)
         veld_fail(diag, rc, "out of memory");
     else
         rc = veld_netif_set_routes(c->netif, g.kernel, g.n_kernel, diag);
+    keep_kernel(&c->publish, &g);
     gathered_free(&g);
     return rc;
 }
@@ -249,7 +259,7 @@ void veld_publish_kernel_again(struct veld_control *c)
         fit_begin(c);
 }
 
-/* Takes the set from `g`. To read the kernel's routes costs by how many there are: only for news. */
+/* Keeps the set of `g`. To read the kernel's routes costs by how many there are: only for news. */
 static void publish_kernel(struct veld_control *c, struct gathered *g)
 {
     struct veld_publish *p = &c->publish;
@@ -258,10 +268,7 @@ static void publish_kernel(struct veld_control *c, struct gathered *g)
                  memcmp(p->kernel, g->kernel, g->n_kernel * sizeof g->kernel[0]) == 0);
     if (same)
         return;
-    free(p->kernel);
-    p->kernel = g->kernel;
-    p->n_kernel = g->n_kernel;
-    g->kernel = NULL;
+    keep_kernel(p, g);
     fit_begin(c);
 }
 

@@ -255,12 +255,14 @@ class Machine:
         self.sh("mkdir -p -m 700 /var/lib/veld")
         return self.veld("keygen", "/var/lib/veld/identity").stdout.strip()
 
-    def start(self, config=None, timeout=10, refuse=()):
-        """Start veld-daemon in the foreground and wait until it is up; `refuse`: see refuse.py."""
+    def start(self, config=None, timeout=10, refuse=(), options=()):
+        """Start veld-daemon in the foreground, with these options, and wait until it is up;
+        `refuse`: see refuse.py."""
         assert not (self.daemon and self.daemon.running()), f"{self.name} runs a daemon already"
         path = self.write_config(config) if config is not None else self.dir / "config.toml"
         older = [sys.executable, LAB / "refuse.py", *refuse, "--"] if refuse else []
-        self.daemon = self.spawn(*older, DAEMON, "--config", path, "--foreground")
+        self.daemon = self.spawn(*older, DAEMON, "--config", path, "--foreground",
+                                 *options)
         eventually(lambda: self.daemon.out() or not self.daemon.running(),
                    f"the daemon of {self.name} is up", timeout, 0.01)
         assert self.daemon.running(), f"the daemon of {self.name} ended:\n{self.daemon.err()}"
