@@ -87,7 +87,8 @@ def test_nothing_to_say(joined):
 
 
 def test_without_the_coord_server(joined):
-    mesh = joined(("port-restricted", "a"), ("port-restricted", "b"), ("port-changing", "c"))
+    mesh = joined(("port-restricted", "a"), ("port-restricted", "b"), ("port-changing", "c"),
+                  ("full cone", "d"))
     for a, b in (("a", "b"), ("c", OWNER)):
         reached(mesh, a, b)
     before = {pair: session(mesh, *pair) for pair in (("a", "b"), ("c", OWNER))}
@@ -105,7 +106,8 @@ def test_without_the_coord_server(joined):
     assert {pair: session(mesh, *pair) for pair in before} == before
 
     # Of two behind NATs who have none, neither can tell the other that it calls.
-    reached(mesh, "b", OWNER)
+    for open_to_all in (OWNER, "d"):
+        reached(mesh, "b", open_to_all)
     assert mesh.first_byte("c", "b", 4) is None
     mesh.serve()
     mesh.connected(timeout=30)

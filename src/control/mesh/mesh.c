@@ -307,10 +307,15 @@ void veld_mesh_coord_ask_time(struct veld_mesh *m)
         veld_link_ask_time(m->link);
 }
 
+bool veld_mesh_is_connected(const struct veld_mesh *m)
+{
+    return m->link && veld_link_is_connected(m->link);
+}
+
 uint64_t veld_mesh_coord_rtt_ns(const struct veld_mesh *m)
 {
     struct veld_link_info info;
-    if (!m->link || !veld_link_is_connected(m->link))
+    if (!veld_mesh_is_connected(m))
         return 0;
     veld_link_get_info(m->link, &info);
     return info.rtt_ns;

@@ -42,6 +42,7 @@ const struct veld_control_network *veld_mesh_network(const struct veld_mesh *m);
 
 /* "host:port" of the coord server. Good as long as the mesh. */
 const char *veld_mesh_coord_address(const struct veld_mesh *m);
+bool veld_mesh_is_connected(const struct veld_mesh *m);
 /* Ask how long the coord server takes to answer, if it is connected. */
 void veld_mesh_coord_ask_time(struct veld_mesh *m);
 /* What the last answer on this connection took; 0: there is none, or no connection. */

@@ -5,7 +5,8 @@
  * have public addresses, which answer those whom they talk to. At the start, when addresses
  * change, for `veld netcheck`, and every REFRESH_NS while there is a session: never for an idle
  * machine. And when a peer is sought and the last round is FRESH_NS ago: behind a NAT the mapping may
- * have ended since, and the one that the peer is told of is another.
+ * have ended since, and the one that the peer is told of is another. And when there is a connection
+ * to the coord server again: the NAT that ended the last one has forgotten the mapping as well.
  *
  * What a server says is a hint (self.h). Requests of others are answered only where they come from
  * the address of a peer with a session: nobody else learns that something listens here.
@@ -36,6 +37,7 @@ struct veld_self_stun {
     guint begin, timer; /* sources; 0: none */
     uint64_t begun_ns;  /* the last round; 0: none yet */
     bool silent;        /* it ended without an answer */
+    bool coord_away;    /* at the last tick */
 };
 
 struct lookup {
@@ -218,8 +220,11 @@ void veld_self_stun_on_address_change(struct veld_control *c)
 
 void veld_self_stun_tick(struct veld_control *c)
 {
-    const struct veld_self_stun *s = c->self_stun;
-    if (c->peers.n_live > 0 && veld_clock_mono_ns() - s->begun_ns >= REFRESH_NS)
+    struct veld_self_stun *s = c->self_stun;
+    bool away = c->mesh && !veld_mesh_is_connected(c->mesh), is_back = s->coord_away && !away;
+    s->coord_away = away;
+    bool is_due = c->peers.n_live > 0 && veld_clock_mono_ns() - s->begun_ns >= REFRESH_NS;
+    if (is_due || is_back)
         veld_self_stun_ask(c);
 }
 
