@@ -7,7 +7,8 @@ import os
 import sys
 
 import pytest
-from net import Net, eventually, toml
+from net import PORT, Net, eventually, toml
+from pair import Pair
 
 SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stun_server.py")
 
@@ -134,3 +135,32 @@ def test_a_mapping_that_ended_is_asked_for_anew_when_a_peer_is_sought(behind):
     # The peer is called at the start, and again every 5 s; else it would be asked after 300 s.
     eventually(lambda: reach(a)["ipv4"]["mapped"] not in (before, "-"), "asked anew", 30)
     assert 40000 <= int(reach(a)["ipv4"]["mapped"].rsplit(":", 1)[1]) <= 40100
+
+
+# ---- Who is answered ----
+
+REQUEST = "0001002c2112a442" + "07" * 12 + "80220028" + "20" * 40  # with a name, as long as ours
+SHORT = "000100002112a442" + "07" * 12
+
+
+def test_peers_ask_a_machine_with_a_public_address_and_strangers_do_not(net):
+    """machine-a 192.168.9.1, 8.8.1.1 ---- machine-b 192.168.9.2 and, on another wire, a stranger."""
+    pair, stranger = Pair(net, wired=False), net.machine("stranger")
+    net.wire(pair.a, pair.b, ["192.168.9.1/24"], ["192.168.9.2/24"])
+    net.wire(pair.a, stranger, ["192.168.8.1/24"], ["192.168.8.2/24"])
+    pair.a.start(pair.config(pair.a, [pair.entry(pair.b, endpoint="192.168.9.2:51820")]))
+    pair.b.start(pair.config(pair.b, [pair.entry(pair.a, endpoint="192.168.9.1:51820")]))
+
+    def asks(machine, of, request=REQUEST):
+        return machine.traffic("fire", of, PORT, input=request + "\n").stdout.split()
+
+    pair.connected()
+    assert asks(pair.b, "192.168.9.1") == [], "a has no public address"
+    pair.a.sh("ip addr add 8.8.1.1/24 dev eth0")
+    answers = eventually(lambda: asks(pair.b, "192.168.9.1"), "a peer is answered")
+    assert [a[:4] for a in answers] == ["0101"] and len(answers[0]) <= len(REQUEST)
+    assert asks(pair.b, "192.168.9.1", SHORT) == [], "never with more than was asked"
+    assert asks(stranger, "192.168.8.1") == []
+    assert asks(pair.b, "192.168.9.1") != []
+    for machine in (pair.a, pair.b):
+        machine.stop()
