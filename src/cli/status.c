@@ -51,16 +51,17 @@ static enum veld_colour colour_of(const char *state)
     return strcmp(state, "idle") == 0 ? VELD_DIM : VELD_RED;
 }
 
-/* "active; direct 192.0.2.1:51820, mtu 1420", or the state alone. */
+/* "active; direct 192.0.2.1:51820, mtu 1420", "active; relay NAME, ...", or the state alone. */
 static void state_text(const json_t *peer, char *out, size_t size)
 {
     const char *state = veld_json_text(peer, "state");
     char mtu[32] = "";
     if (number_at(peer, "mtu"))
         snprintf(mtu, sizeof mtu, ", mtu %" PRIu64, number_at(peer, "mtu"));
+    bool relayed = strcmp(veld_json_text(peer, "path"), "relay") == 0;
     if (strcmp(state, "active") == 0)
         snprintf(out, size, "%s; %s %s%s", state, veld_json_text(peer, "path"),
-                 veld_json_text(peer, "endpoint"), mtu);
+                 veld_json_text(peer, relayed ? "relay" : "endpoint"), mtu);
     else
         snprintf(out, size, "%s", state);
 }
@@ -176,6 +177,17 @@ static void print_dataplane(const json_t *status, FILE *out)
             veld_json_text(d, "offload"));
 }
 
+/* What this machine forwards for others; nothing where it does not relay. */
+static void print_relaying(const json_t *status, FILE *out)
+{
+    const json_t *r = json_object_get(status, "relaying");
+    uint64_t circuits = number_at(r, "circuits");
+    char bytes[VELD_FORMAT_SIZE];
+    if (json_is_true(json_object_get(r, "enabled")))
+        fprintf(out, "relaying for others: %" PRIu64 " circuit%s, %s so far\n", circuits,
+                circuits == 1 ? "" : "s", veld_format_bytes(number_at(r, "bytes"), bytes));
+}
+
 static void print_health(const json_t *status, FILE *out)
 {
     bool colour = veld_wants_colour(out);
@@ -203,6 +215,7 @@ static int status(const struct veld_cli *cli)
             rc = print_peers(json, stdout);
         print_refused_routes(json, stdout);
         print_dataplane(json, stdout);
+        print_relaying(json, stdout);
         print_health(json, stdout);
     }
     json_decref(json);
@@ -216,11 +229,13 @@ static int dump_peer(const json_t *peer, FILE *out)
     char *addresses = joined(json_object_get(peer, "addresses"), ",");
     if (!addresses)
         return VELD_E_NOMEM;
-    fprintf(out, "%s\t%s\t%s\t%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t",
+    const char *path = veld_json_text(peer, "path");
+    bool relayed = strcmp(path, "relay") == 0;
+    fprintf(out, "%s\t%s\t%s\t%s\t%s%s%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t",
             veld_json_text(peer, "pubkey"), name_or(peer, "-"), addresses,
-            veld_json_text(peer, "endpoint"), veld_json_text(peer, "path"),
-            number_at(peer, "last_handshake"), number_at(peer, "rx_bytes"),
-            number_at(peer, "tx_bytes"));
+            veld_json_text(peer, "endpoint"), path, relayed ? ":" : "",
+            relayed ? veld_json_text(peer, "relay") : "", number_at(peer, "last_handshake"),
+            number_at(peer, "rx_bytes"), number_at(peer, "tx_bytes"));
     if (json_is_integer(rtt))
         fprintf(out, "%" PRIu64 "\n", number_at(peer, "rtt_us"));
     else
@@ -271,8 +286,9 @@ const struct veld_cli_command veld_cmd_peers = {
     .arguments = "",
     .summary = "list the peers",
     .text = "With --dump one line a peer, separated by tabs: public key, name, addresses,\n"
-            "endpoint, path, last handshake (Unix seconds, 0 never), received bytes, sent\n"
-            "bytes, round trip in microseconds. What is not known is \"-\".\n",
+            "endpoint, path (direct or relay:NAME), last handshake (Unix seconds, 0 never),\n"
+            "received bytes, sent bytes, round trip in microseconds. What is not known is\n"
+            "\"-\".\n",
     .options = {{"dump", '\0', NULL, "for scripts"}},
     .run = peers,
 };

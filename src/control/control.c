@@ -84,6 +84,8 @@ static int on_ping(void *ctx, const char *peer, struct veld_api_request *req,
     rc = veld_pings_add(c, id, req, diag);
     if (rc == 0)
         veld_control_step(c, &(struct veld_event){.type = VELD_EV_PING, .peer = id});
+    if (rc == 0) /* whoever asks would rather have a direct path */
+        veld_control_step(c, &(struct veld_event){.type = VELD_EV_SEEK, .peer = id});
     return rc;
 }
 

@@ -222,6 +222,10 @@ void veld_relays_tick(struct veld_control *c);
 /* It is removed or blocked. */
 void veld_relays_peer_gone(struct veld_control *c, uint32_t id);
 #define VELD_RELAYS_PATH_STRLEN 80
+/* The name of the relay that this endpoint leads through; NULL: it is an address. Good until the peer changes. */
+const char *veld_relays_name(const struct veld_control *c, const struct veld_endpoint *at);
+/* "homes": [NAME, ...], and how many "circuits" this machine has asked for, into `reach`. */
+void veld_relays_describe(const struct veld_control *c, json_t *reach);
 /* "direct IP:PORT", "relay NAME": returns `out`. */
 const char *veld_relays_path(const struct veld_control *c, const struct veld_endpoint *at,
                              char out[VELD_RELAYS_PATH_STRLEN]);

@@ -29,17 +29,18 @@ static void answer(struct control_ping *ping, unsigned http_status, json_t *body
 
 void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong)
 {
-    char name[64], at[VELD_ENDPOINT_STRLEN], ip[VELD_IP_STRLEN];
+    char name[64], path[VELD_RELAYS_PATH_STRLEN], ip[VELD_IP_STRLEN];
     const struct veld_config_peer *peer = veld_control_peer_about(c, pong->peer);
     for (size_t i = 0; i < PINGS_MAX; i++) {
         if (!c->pings[i].request || c->pings[i].peer != pong->peer)
             continue;
         answer(&c->pings[i], 200,
-               json_pack("{s:s, s:s, s:o, s:I}", "name",
+               json_pack("{s:s, s:s, s:s, s:b, s:I}", "name",
                          veld_control_peer_name(c, pong->peer, name), "ip",
                          veld_ip_format(&peer->addrs[0], ip), "path",
-                         json_sprintf("direct %s", veld_endpoint_format(&pong->to, at)),
-                         "rtt_us", (json_int_t)((pong->rtt_ns + 500) / VELD_NS_PER_US)));
+                         veld_relays_path(c, &pong->to, path), "direct",
+                         !veld_endpoint_is_circuit(&pong->to), "rtt_us",
+                         (json_int_t)((pong->rtt_ns + 500) / VELD_NS_PER_US)));
     }
 }
 

@@ -24,6 +24,7 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c)
         if (veld_engine_peer_get(c->engine, id, &s->info) < 0 ||
             veld_dataplane_peer_activity(c->dataplane, id, &s->activity) < 0)
             continue;
+        s->relay = veld_relays_name(c, &s->info.endpoint);
     }
     return list;
 }
@@ -110,6 +111,7 @@ json_t *veld_control_reach(const struct veld_control *c)
     for (size_t i = 0; i < n; i++)
         json_array_append_new(candidates, json_string(veld_endpoint_format(&list[i], at)));
     json_object_set_new(o, "candidates", candidates);
+    veld_relays_describe(c, o);
     for (unsigned i = 0; c->self_stun && i < 2; i++) {
         struct veld_stun_view v =
             veld_stun_client_view(veld_self_stun_client(c), (uint8_t)(i ? 6 : 4));
@@ -149,6 +151,9 @@ json_t *veld_control_status(void *ctx)
         veld_dataplane_get_worker(c->dataplane, i, &workers[i]);
     s.workers = workers;
     veld_engine_get_stats(c->engine, &s.engine_stats);
+    struct veld_volunteer_counts relaying = veld_volunteer_count(c->volunteer);
+    s.relaying =
+        (struct veld_status_relaying){c->config->relay, relaying.ready, relaying.half_open};
     if (c->dns) {
         struct veld_ip server = veld_dns_server_address(c->dns);
         veld_ip_format(&server, s.dns_server);

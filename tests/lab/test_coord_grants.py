@@ -19,7 +19,7 @@ def mesh(net, request):
 
 
 def relays(mesh, at):
-    return {p["name"] for p in mesh[at].status()["peers"] if p["relay"]}
+    return {p["name"] for p in mesh[at].status()["peers"] if p["relays"]}
 
 
 def sees_relays(mesh, at, names, timeout=10):

@@ -69,9 +69,16 @@ static json_t *serve_status(void *ctx)
                   .mtu_known = true},
          .activity = {.sent_bytes = 2048, .received_bytes = 1}},
         {.config = &peers[1]}};
+    if (in_network) {
+        list[1].info.state = VELD_PEER_ACTIVE;
+        list[1].info.endpoint = veld_endpoint_circuit(7);
+        list[1].relay = "office";
+    }
     struct veld_status s = {.config = &config,
                             .pub = pub,
                             .pid = getpid(),
+                            .dataplane_stats = {.bytes_forwarded = 3 << 20},
+                            .relaying = {.enabled = in_network, .circuits = 3},
                             .dataplane = {.interface = "veld7",
                                           .listen_port = 51820,
                                           .aead = "",
@@ -93,13 +100,24 @@ static const char *serve_pubkey(void *ctx)
     return "the key";
 }
 
+/* First it is reached by a relay, then directly. */
+static json_t *pong_from_far(void)
+{
+    static unsigned asked;
+    bool direct = ++asked > 2;
+    return json_pack("{s:s, s:i, s:s, s:b}", "ip", "10.0.0.9", "rtt_us", 1234, "path",
+                     direct ? "direct 192.0.2.9:5" : "relay office", "direct", direct);
+}
+
 static int serve_ping(void *ctx, const char *peer, struct veld_api_request *req,
                       struct veld_diag *diag)
 {
     if (strcmp(peer, "b") == 0)
         veld_api_reply(req, 200,
-                       json_pack("{s:s, s:s, s:i, s:s}", "name", "b", "ip", "10.0.0.2",
-                                 "rtt_us", 1234, "path", "direct 192.0.2.7:5"));
+                       json_pack("{s:s, s:s, s:i, s:s, s:b}", "name", "b", "ip", "10.0.0.2",
+                                 "rtt_us", 1234, "path", "direct 192.0.2.7:5", "direct", 1));
+    else if (strcmp(peer, "far") == 0)
+        veld_api_reply(req, 200, pong_from_far());
     else if (strcmp(peer, "lost") == 0)
         veld_api_reply(req, 504, json_pack("{s:s}", "error", "no answer from lost"));
     else
@@ -354,6 +372,10 @@ Test(cli_in_network, status)
     says("\nroute not used: 10.5.0.0/16 of b: another member offers the same (c)\n");
     says("\nroute not used: 10.6.0.0/16 of b: it overlaps a network that this machine is "
          "attached to\n");
+    says("  active; relay office  ");
+    says("\nrelaying for others: 3 circuits, 3.0 MiB so far\n");
+    cr_assert_eq(run("peers --dump"), 0);
+    says("\t10.0.0.2\t-\trelay:office\t0\t");
     cr_assert_eq(run("up"), 0);
     says("  network    mynet\n");
 }
@@ -382,6 +404,10 @@ Test(cli_served, ping)
     says("a.veld is this machine");
     cr_assert_eq(run("ping nobody"), 1);
     cr_assert_str_eq(output, "veld: no peer is called nobody\n");
+    cr_assert_eq(run("ping far"), 0, "on past what came by a relay");
+    cr_assert_str_eq(output, "pong from far (10.0.0.9) via relay office in 1.2ms\n"
+                             "pong from far (10.0.0.9) via relay office in 1.2ms\n"
+                             "pong from far (10.0.0.9) via direct 192.0.2.9:5 in 1.2ms\n");
     cr_assert_eq(run("ping lost -c 1"), 1);
     cr_assert_str_eq(output, "veld: no answer from lost\n");
 }

@@ -175,6 +175,39 @@ Test(status, peers)
     json_decref(json);
 }
 
+Test(status, a_path_by_a_relay_names_it)
+{
+    struct veld_config_peer relay = {.name = "office", .relay = true};
+    const struct veld_status_peer list[] = {
+        {.config = &peers[0],
+         .info = {.state = VELD_PEER_ACTIVE, .endpoint = veld_endpoint_circuit(5)},
+         .relay = "office"},
+        {.config = &relay}};
+    static const uint8_t pub[32];
+    struct veld_status s = {
+        .config = &config,
+        .pub = pub,
+        .dataplane = {.aead = "", .engine = "", .engine_features = "", .offload = ""},
+        .dns_method = "off",
+        .relaying = {.enabled = true, .circuits = 2, .half_open = 1},
+        .dataplane_stats = {.datagrams_forwarded = 7, .bytes_forwarded = 70},
+        .peers = list,
+        .n_peers = 2};
+    json_t *json = veld_status_json(&s);
+    cr_assert_str_eq(STR("peers.0.path"), "relay");
+    cr_assert_str_eq(STR("peers.0.relay"), "office");
+    cr_assert_str_eq(STR("peers.0.endpoint"), "-");
+    cr_assert(json_is_false(at(json, "peers.0.relays")));
+    cr_assert(json_is_null(at(json, "peers.1.relay")));
+    cr_assert(json_is_true(at(json, "peers.1.relays")));
+    cr_assert(json_is_true(at(json, "relaying.enabled")));
+    cr_assert_eq(NUM("relaying.circuits"), 2);
+    cr_assert_eq(NUM("relaying.half_open"), 1);
+    cr_assert_eq(NUM("relaying.datagrams"), 7);
+    cr_assert_eq(NUM("relaying.bytes"), 70);
+    json_decref(json);
+}
+
 Test(status, a_state_says_why_nothing_is_said)
 {
     static const char *const texts[] = {[VELD_PEER_IDLE] = "idle",

@@ -89,7 +89,10 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     const struct veld_peer_info *info = &p->info;
     bool active = info->state == VELD_PEER_ACTIVE;
     char endpoint[VELD_ENDPOINT_STRLEN];
-    veld_endpoint_format(&info->endpoint, endpoint);
+    if (veld_endpoint_is_circuit(&info->endpoint))
+        strcpy(endpoint, "-");
+    else
+        veld_endpoint_format(&info->endpoint, endpoint);
 
     json_t *o = json_object();
     put(b, o, "name", json_string(c->name));
@@ -99,8 +102,9 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "state", peer_state(p));
     if (p->is_member)
         put(b, o, "online", json_boolean(p->online));
-    put(b, o, "relay", json_boolean(c->relay));
-    put(b, o, "path", json_string(active ? "direct" : "-"));
+    put(b, o, "path", json_string(!active ? "-" : p->relay ? "relay" : "direct"));
+    put(b, o, "relay", active && p->relay ? json_string(p->relay) : json_null());
+    put(b, o, "relays", json_boolean(c->relay));
     put(b, o, "endpoint", json_string(endpoint));
     put(b, o, "keepalive", count(c->keepalive_s));
     put(b, o, "last_handshake", seconds(info->last_handshake_wall_ns));
@@ -203,6 +207,17 @@ static json_t *workers_json(struct builder *b, const struct veld_status *s)
     return list;
 }
 
+static json_t *relaying_json(struct builder *b, const struct veld_status *s)
+{
+    json_t *o = json_object();
+    put(b, o, "enabled", json_boolean(s->relaying.enabled));
+    put(b, o, "circuits", count(s->relaying.circuits));
+    put(b, o, "half_open", count(s->relaying.half_open));
+    put(b, o, "datagrams", count(s->dataplane_stats.datagrams_forwarded));
+    put(b, o, "bytes", count(s->dataplane_stats.bytes_forwarded));
+    return o;
+}
+
 static json_t *counters_json(struct builder *b, const struct veld_status *s)
 {
     const struct veld_dataplane_stats *d = &s->dataplane_stats;
@@ -284,6 +299,7 @@ json_t *veld_status_json(const struct veld_status *s)
     put(&b, o, "workers", workers_json(&b, s));
     put(&b, o, "dns", dns_json(&b, s));
     put(&b, o, "peers", peers_json(&b, s));
+    put(&b, o, "relaying", relaying_json(&b, s));
     put(&b, o, "counters", counters_json(&b, s));
     put(&b, o, "drops", drops_json(&b, s));
     put(&b, o, "settled", json_boolean(s->settled));

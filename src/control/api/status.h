@@ -23,6 +23,7 @@ struct veld_status_peer {
     bool is_member, online; /* online: as the coord server says */
     struct veld_peer_info info;
     struct veld_activity activity;
+    const char *relay;   /* the path leads through this one; NULL: it is direct; borrowed */
     unsigned lane_ports; /* lanes that leave by a port of their own */
 };
 
@@ -57,6 +58,12 @@ struct veld_status_mesh {
     size_t n_health;
 };
 
+/* This machine as a relay for others. */
+struct veld_status_relaying {
+    bool enabled;
+    unsigned circuits, half_open;
+};
+
 struct veld_status {
     const struct veld_config *config;
     const uint8_t *pub; /* 32 bytes */
@@ -66,6 +73,7 @@ struct veld_status {
     struct veld_dataplane_stats dataplane_stats;
     const struct veld_dataplane_worker *workers; /* dataplane.workers of them */
     struct veld_engine_stats engine_stats;
+    struct veld_status_relaying relaying;
     char dns_server[VELD_IP_STRLEN]; /* "-" when off */
     const char *dns_method;
     const struct veld_status_peer *peers;

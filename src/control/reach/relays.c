@@ -368,14 +368,36 @@ void veld_relays_peer_gone(struct veld_control *c, uint32_t id)
     run(c); /* whoever was reached through it learns that it is not */
 }
 
+const char *veld_relays_name(const struct veld_control *c, const struct veld_endpoint *at)
+{
+    uint32_t relay;
+    if (!veld_endpoint_is_circuit(at))
+        return NULL;
+    return veld_control_circuit_relay(c, at->scope, &relay)
+               ? veld_control_peer_about(c, relay)->name
+               : "-"; /* it has just ended */
+}
+
+void veld_relays_describe(const struct veld_control *c, json_t *reach)
+{
+    uint32_t homes[VELD_HOMES_MAX];
+    char name[64];
+    json_t *names = json_array();
+    size_t n = c->relays ? veld_homing_get(c->relays->homing, homes) : 0;
+    size_t circuits = c->relays ? veld_own_circuits_total(c->relays->circuits) : 0;
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(names, json_string(veld_control_peer_name(c, homes[i], name)));
+    json_object_set_new(reach, "homes", names);
+    json_object_set_new(reach, "circuits", json_integer((json_int_t)circuits));
+}
+
 const char *veld_relays_path(const struct veld_control *c, const struct veld_endpoint *at,
                              char out[VELD_RELAYS_PATH_STRLEN])
 {
-    char text[VELD_ENDPOINT_STRLEN], name[64];
-    uint32_t relay;
-    if (veld_control_circuit_relay(c, at->scope, &relay) && veld_endpoint_is_circuit(at))
-        snprintf(out, VELD_RELAYS_PATH_STRLEN, "relay %s",
-                 veld_control_peer_name(c, relay, name));
+    char text[VELD_ENDPOINT_STRLEN];
+    const char *relay = veld_relays_name(c, at);
+    if (relay)
+        snprintf(out, VELD_RELAYS_PATH_STRLEN, "relay %s", relay);
     else
         snprintf(out, VELD_RELAYS_PATH_STRLEN, "direct %s", veld_endpoint_format(at, text));
     return out;
