@@ -149,12 +149,13 @@ static int read_settings(const struct veld_json_source *s, json_t *root,
     struct veld_diag why;
     json_t *routes;
     const char *listen, *interface;
-    int version, accept_routes, relay = 0; /* files of older versions say nothing of relays */
+    int version, accept_routes, relay = 0, mdns = 0; /* older files say nothing of these */
     json_int_t mtu, rate = VELD_SETTINGS_RELAY_RATE;
-    if (json_unpack_ex(root, &error, JSON_STRICT, "{s:i, s:o, s:b, s:s, s:s, s:I, s?b, s?I}",
-                       "version", &version, "routes", &routes, "accept_routes", &accept_routes,
-                       "listen", &listen, "interface", &interface, "mtu", &mtu, "relay", &relay,
-                       "relay_rate", &rate) < 0)
+    if (json_unpack_ex(root, &error, JSON_STRICT,
+                       "{s:i, s:o, s:b, s:s, s:s, s:I, s?b, s?I, s?b}", "version", &version,
+                       "routes", &routes, "accept_routes", &accept_routes, "listen", &listen,
+                       "interface", &interface, "mtu", &mtu, "relay", &relay, "relay_rate",
+                       &rate, "mdns", &mdns) < 0)
         return veld_json_fail(s, diag, "%s", error.text);
     if (!veld_json_prefixes(routes, out->routes, VELD_MEMBER_ROUTES_MAX, &out->n_routes))
         return veld_json_fail(s, diag, "\"routes\" are not networks");
@@ -165,6 +166,7 @@ static int read_settings(const struct veld_json_source *s, json_t *root,
     if (mtu < 0 || mtu > INT_MAX || veld_settings_set_mtu(out, (long)mtu, &why) < 0)
         return veld_json_fail(s, diag, "\"mtu\" is out of range");
     out->relay = relay;
+    out->mdns = mdns;
     if (rate < 0 || rate > INT_MAX || veld_settings_set_relay_rate(out, (long)rate, &why) < 0)
         return veld_json_fail(s, diag, "\"relay_rate\" is out of range");
     return 0;
@@ -211,10 +213,11 @@ int veld_settings_save(const char *state_dir, const char *network,
 {
     char listen[VELD_ENDPOINT_STRLEN];
     json_t *root = json_pack(
-        "{s:i, s:o, s:b, s:s, s:s, s:i, s:b, s:i}", "version", VELD_PROFILE_VERSION, "routes",
-        veld_json_of_prefixes(s->routes, s->n_routes), "accept_routes", (int)s->accept_routes,
-        "listen", veld_endpoint_format(&s->listen, listen), "interface", s->interface, "mtu",
-        (int)s->mtu, "relay", (int)s->relay, "relay_rate", (int)s->relay_rate_mbit);
+        "{s:i, s:o, s:b, s:s, s:s, s:i, s:b, s:i, s:b}", "version", VELD_PROFILE_VERSION,
+        "routes", veld_json_of_prefixes(s->routes, s->n_routes), "accept_routes",
+        (int)s->accept_routes, "listen", veld_endpoint_format(&s->listen, listen), "interface",
+        s->interface, "mtu", (int)s->mtu, "relay", (int)s->relay, "relay_rate",
+        (int)s->relay_rate_mbit, "mdns", (int)s->mdns);
     int rc = veld_json_save(state_dir, network, VELD_PROFILE_SETTINGS, root, diag);
     json_decref(root);
     return rc;

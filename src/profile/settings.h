@@ -26,6 +26,7 @@ struct veld_settings {
     struct veld_endpoint listen; /* default [::]:51820 */
     char interface[IF_NAMESIZE]; /* default veld0 */
     unsigned mtu;                /* default 1420 */
+    bool mdns;                   /* find others on the LAN, and be found; default false */
     bool relay;                  /* for others; default false */
     unsigned relay_rate_mbit;    /* per second, of all circuits; default 100 */
 };

@@ -57,7 +57,8 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
                           .interface = "v7",
                           .mtu = "1300",
                           .relay = "yes",
-                          .relay_rate = "20"};
+                          .relay_rate = "20",
+                          .mdns = "yes"};
     veld_settings_default(&s);
     cr_assert(veld_wish_is_empty(&(struct veld_wish){0}));
     cr_assert_not(veld_wish_is_empty(&w));
@@ -70,6 +71,8 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
     cr_assert(s.relay && s.relay_rate_mbit == 20);
     cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.relay = "no"}));
     cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.relay_rate = "1"}));
+    cr_assert(s.mdns);
+    cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.mdns = "no"}));
     before = s;
     static const struct {
         struct veld_wish wish;
@@ -84,6 +87,7 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
         {{.accept_routes = "yes", .relay_rate = "1000001"}, "--relay-rate: "},
         {{.accept_routes = "yes", .routes = "0.0.0.0/0"}, "--routes: "},
         {{.accept_routes = "yes", .listen = "x"}, "--listen: "},
+        {{.accept_routes = "yes", .mdns = "on"}, "--mdns: "},
         {{.accept_routes = "yes", .interface = "a/b"}, "--interface: "},
     };
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++) {

@@ -107,6 +107,7 @@ Test(config, defaults)
     cr_assert_eq(c->workers, 0);
     cr_assert_null(c->identity_path);
     cr_assert(c->accept_routes);
+    cr_assert_not(c->mdns);
     cr_assert_not(c->has_psk);
     cr_assert_eq(c->dns_mode, VELD_DNS_AUTO);
     cr_assert_str_eq(c->aead, "auto");
@@ -134,6 +135,8 @@ Test(config, every_key)
                                  "engine = \"poll\"\n"
                                  "[dns]\n"
                                  "mode = \"file\"\n"
+                                 "[mdns]\n"
+                                 "enabled = true\n"
                                  "[[peers]]\n"
                                  "name = \"B\"\n"
                                  "pubkey = \"$B\"\n"
@@ -163,6 +166,7 @@ Test(config, every_key)
     cr_assert_str_eq(c->aead, "libsodium");
     cr_assert_eq(c->engine, VELD_DP_ENGINE_POLL);
     cr_assert_eq(c->dns_mode, VELD_DNS_FILE);
+    cr_assert(c->mdns);
     cr_assert_eq(c->n_peers, 2);
     cr_assert_str_eq(c->peers[0].name, "b");
     cr_assert_eq(c->peers[0].n_addrs, 2);
@@ -216,7 +220,10 @@ static const struct mistake {
     {OWN PEER "mtu = 1400\n", 5, "mtu", "belongs in the top of the file, before the first"},
     {OWN PEER "pubkeys = \"x\"\n", 5, "pubkeys", "did you mean \"pubkey\"?"},
     {OWN "[dns]\nmod = \"off\"\n", 3, "mod", "did you mean \"mode\"?"},
-    {OWN "[mdns]\n", 2, "mdns", "did you mean \"dns\"?"},
+    {OWN "[mdn]\n", 2, "mdn", "did you mean \"mdns\"?"},
+    {OWN "[mdns]\nenable = true\n", 3, "enable", "did you mean \"enabled\"?"},
+    {OWN "[mdns]\nenabled = 1\n", 3, "mdns.enabled", "true"},
+    {OWN "mdns = true\n", 2, "mdns", "must be a table: [mdns]"},
     {OWN "\"a\\u001b[2J\" = 1\n", 2, "a?[2J", "unknown key"},
     /* types */
     {"vpn_ip = 10\n", 1, "vpn_ip", "is a number; it must be a string or an array"},
@@ -365,9 +372,9 @@ Test(config, a_network_of_a_coord_server)
     cr_assert_eq(c->n_addrs, 0);
     veld_config_free(c);
     c = good("listen_addr = \":1\"\ninterface = \"v1\"\nroutes = [\"10.5.0.0/16\"]\n"
-             "accept_routes = false\n[coord]\nnetwork = \"n\"\n");
+             "accept_routes = false\n[coord]\nnetwork = \"n\"\n[mdns]\nenabled = false\n");
     cr_assert_eq(c->given, VELD_CONFIG_LISTEN | VELD_CONFIG_INTERFACE | VELD_CONFIG_ROUTES |
-                               VELD_CONFIG_ACCEPT_ROUTES);
+                               VELD_CONFIG_ACCEPT_ROUTES | VELD_CONFIG_MDNS);
     veld_config_free(c);
     c = good("vpn_ip = \"10.0.0.1/24\"\n");
     cr_assert_str_eq(c->network, "");

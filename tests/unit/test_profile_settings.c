@@ -26,6 +26,7 @@ Test(profile_settings, defaults_where_there_is_no_file)
     cr_assert_eq(settings.mtu, 1420);
     cr_assert_not(settings.relay);
     cr_assert_eq(settings.relay_rate_mbit, 100);
+    cr_assert_not(settings.mdns);
 }
 
 Test(profile_settings, round_trip)
@@ -39,6 +40,7 @@ Test(profile_settings, round_trip)
     cr_assert_eq(veld_settings_set_relay_rate(&in, 20, &diag), 0);
     in.accept_routes = false;
     in.relay = true;
+    in.mdns = true;
     cr_assert_eq(veld_settings_save(state_dir, "mynet", &in, &diag), 0, "%s", diag.text);
     cr_assert_eq(mode_of("networks/mynet/settings.json"), 0600);
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &out, &diag), 0, "%s", diag.text);
@@ -52,6 +54,7 @@ Test(profile_settings, round_trip)
     cr_assert_eq(out.mtu, 1300);
     cr_assert(out.relay);
     cr_assert_eq(out.relay_rate_mbit, 20);
+    cr_assert(out.mdns);
 }
 
 Test(profile_settings, as_typed_and_wrong)
@@ -133,6 +136,7 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
         BUT_RELAY "\"relay_rate\":0}",
         BUT_RELAY "\"relay_rate\":4294967297}",
         BUT_RELAY "\"relay_rate\":-1}",
+        BUT_RELAY "\"mdns\":1}",
     };
     cr_assert_eq(veld_profile_make(state_dir, "mynet", &diag), 0);
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++) {
@@ -146,5 +150,6 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
     write_text("networks/mynet/settings.json",
                "{\"version\":1,\"routes\":[\"10.0.0.0/8\"]" REST, 0600);
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &settings, &diag), 0, "%s", diag.text);
+    cr_assert_not(settings.mdns);
     cr_assert_eq(settings.relay_rate_mbit, 100, "as files of older versions mean");
 }

@@ -69,6 +69,7 @@ enum veld_config_given {
     VELD_CONFIG_ACCEPT_ROUTES = 16,
     VELD_CONFIG_RELAY = 32,
     VELD_CONFIG_RELAY_RATE = 64,
+    VELD_CONFIG_MDNS = 128,
 };
 
 /*
@@ -93,6 +94,7 @@ struct veld_config {
     bool accept_routes;       /* default true */
     bool relay;               /* for others; default false */
     unsigned relay_rate_mbit; /* per second, of all circuits; default VELD_RELAY_RATE_MBIT */
+    bool mdns;                /* be found on the LAN, and look for others; default false */
     bool has_psk;
     uint8_t psk[32]; /* from network_secret_file; secret */
     /* "host:port", to be looked up (base/host_port.h); none given: see reach/self_stun.c */

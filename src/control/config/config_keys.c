@@ -173,7 +173,7 @@ static int read_engine(struct veld_config_reader *r, const char *key, const stru
                             veld_config_quote(text).text);
 }
 
-static read_fn read_dns, read_coord, read_peers;
+static read_fn read_dns, read_mdns, read_coord, read_peers;
 
 static const struct key top_keys[] = {
     {"listen_addr", "listen_addr", read_listen},
@@ -193,6 +193,7 @@ static const struct key top_keys[] = {
     {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
     {"dns", "dns", read_dns},
+    {"mdns", "mdns", read_mdns},
     {"coord", "coord", read_coord},
     {"peers", "peers", read_peers},
 };
@@ -224,6 +225,17 @@ static int read_dns_mode(struct veld_config_reader *r, const char *key,
 }
 
 static const struct key dns_keys[] = {{"mode", "dns.mode", read_dns_mode}};
+
+/* ---- [mdns] ---- */
+
+static int read_mdns_enabled(struct veld_config_reader *r, const char *key,
+                             const struct veld_toml *v)
+{
+    r->config->given |= VELD_CONFIG_MDNS;
+    return veld_config_bool(r, key, v, &r->config->mdns);
+}
+
+static const struct key mdns_keys[] = {{"enabled", "mdns.enabled", read_mdns_enabled}};
 
 /* ---- [coord] ---- */
 
@@ -323,6 +335,7 @@ static const struct key peer_keys[] = {
 static const struct table top_table = {"the top of the file", top_keys,
                                        VELD_ARRAY_LEN(top_keys)};
 static const struct table dns_table = {"[dns]", dns_keys, VELD_ARRAY_LEN(dns_keys)};
+static const struct table mdns_table = {"[mdns]", mdns_keys, VELD_ARRAY_LEN(mdns_keys)};
 static const struct table coord_table = {"[coord]", coord_keys, VELD_ARRAY_LEN(coord_keys)};
 static const struct table peer_table = {"[[peers]]", peer_keys, VELD_ARRAY_LEN(peer_keys)};
 
@@ -339,8 +352,8 @@ static const struct key *find_key(const struct table *t, const char *name)
 static int fail_unknown(struct veld_config_reader *r, const struct table *t,
                         const struct veld_toml *v)
 {
-    static const struct table *const tables[] = {&top_table, &dns_table, &coord_table,
-                                                 &peer_table};
+    static const struct table *const tables[] = {&top_table, &dns_table, &mdns_table,
+                                                 &coord_table, &peer_table};
     struct veld_config_quote key = veld_config_quote(v->key);
     const char *names[KEYS_MAX];
     for (size_t i = 0; i < t->n; i++)
@@ -384,6 +397,13 @@ static int read_dns(struct veld_config_reader *r, const char *key, const struct 
     if (v->type != VELD_TOML_TABLE)
         return veld_config_wrong_type(r, key, v, "a table: [dns], then mode = \"auto\"");
     return read_table(r, &dns_table, v);
+}
+
+static int read_mdns(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
+{
+    if (v->type != VELD_TOML_TABLE)
+        return veld_config_wrong_type(r, key, v, "a table: [mdns], then enabled = true");
+    return read_table(r, &mdns_table, v);
 }
 
 static int read_coord(struct veld_config_reader *r, const char *key, const struct veld_toml *v)

@@ -85,6 +85,8 @@ static void take_fixed(struct veld_mesh *m, const struct veld_settings *s)
         memcpy(c->interface, s->interface, sizeof c->interface);
     if (!(c->given & VELD_CONFIG_MTU))
         c->mtu = s->mtu;
+    if (!(c->given & VELD_CONFIG_MDNS))
+        c->mdns = s->mdns;
 }
 
 static void take_addresses(struct veld_mesh *m)
@@ -157,7 +159,8 @@ static bool needs_restart(const struct veld_mesh *m, const struct veld_profile *
            strcmp(p->coord.address, m->profile.coord.address) != 0 ||
            memcmp(p->coord.certificate, m->profile.coord.certificate, 32) != 0 ||
            !veld_endpoint_equal(&s->listen, &was->listen) ||
-           strcmp(s->interface, was->interface) != 0 || s->mtu != was->mtu;
+           strcmp(s->interface, was->interface) != 0 || s->mtu != was->mtu ||
+           s->mdns != was->mdns;
 }
 
 /* The link points at the chain's struct, so it is kept and what it holds replaced. */
