@@ -121,6 +121,21 @@ Test(mesh_endpoints, what_a_peer_says_is_used_where_it_can_be)
     cr_assert_str_eq(text_of(out, n), "198.51.100.7:51820 192.168.1.5:4000");
 }
 
+/* fe80::1 of a record or a call may be anybody's; of mDNS it is on the link where it was heard. */
+Test(mesh_endpoints, a_link_local_address_counts_with_its_link)
+{
+    static const char *const list[] = {"192.168.1.5/24", NULL};
+    struct veld_endpoints_from self = from_of(NULL, list);
+    struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX],
+        in = {.ip = {.family = 6, .b = {0xfe, 0x80, [15] = 1}}, .port = 1};
+    cr_assert_eq(veld_endpoints_usable(&self, NULL, 0, &in, 1, out), 0);
+    in.scope = 3;
+    cr_assert_eq(veld_endpoints_usable(&self, NULL, 0, &in, 1, out), 1);
+    cr_assert(veld_endpoint_equal(out, &in));
+    self.family = 4;
+    cr_assert_eq(veld_endpoints_usable(&self, NULL, 0, &in, 1, out), 0);
+}
+
 static const char *usable(const struct veld_endpoints_from *self, const char *const *says)
 {
     struct veld_endpoint in[MAX], out[VELD_MEMBER_ENDPOINTS_MAX];

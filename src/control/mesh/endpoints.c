@@ -116,11 +116,17 @@ static bool is_in_tunnel(const struct veld_endpoints_from *self, const struct ve
            is_inside(self->routes, self->n_routes, ip);
 }
 
+/* Of a link-local address only who found it on a link knows which link that is. */
+static bool is_elsewhere(const struct veld_endpoint *e)
+{
+    return is_link_local(&e->ip) && !e->scope;
+}
+
 static bool is_usable(const struct veld_endpoints_from *self, const struct veld_endpoint *e)
 {
     return e->port && (!self->family || self->family == e->ip.family) &&
-           veld_ip_is_unicast(&e->ip) && !is_link_local(&e->ip) &&
-           !is_in_tunnel(self, &e->ip) && !is_broadcast_here(self, &e->ip) && !is_own(self, e);
+           veld_ip_is_unicast(&e->ip) && !is_elsewhere(e) && !is_in_tunnel(self, &e->ip) &&
+           !is_broadcast_here(self, &e->ip) && !is_own(self, e);
 }
 
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,

@@ -37,7 +37,8 @@ size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
 /*
  * Where a peer may be reached from here, of what it says: no circuit, not inside the network,
  * not inside a route that is in use (`self->routes`, and `cover`: cover.h), nothing that is
- * this machine's own, and no address that is all of one of its networks. Returns how many.
+ * this machine's own, no address that is all of one of its networks, and a link-local one only
+ * with its interface as scope. Returns how many.
  */
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
                              const struct veld_prefix *cover, size_t n_cover,
