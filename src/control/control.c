@@ -395,6 +395,8 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         return rc;
     veld_self_stun_start(c);
     veld_relays_start(c);
+    if ((rc = veld_lan_start(c, diag)) < 0)
+        return rc;
     return c->mesh ? start_mesh(c, diag) : 0;
 }
 
@@ -454,6 +456,7 @@ void veld_control_close(struct veld_control *c)
     veld_netcheck_end(c);
     veld_self_stun_stop(c);
     veld_relays_stop(c);
+    veld_lan_stop(c);
     if (c->mesh)
         veld_mesh_stop(c->mesh);
     for (size_t i = 0; i < c->n_sources; i++)

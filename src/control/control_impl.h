@@ -15,6 +15,7 @@
  *   reach/self_stun.c where STUN servers see this machine
  *   reach/relays.c circuits through relays, and homes
  *   reach/netcheck.c a look at this machine's reach
+ *   lan/lan.c   peers found on the links of this machine
  *   report.c    the status document and health
  *   peer_list.c the list of them, and what people call them
  */
@@ -28,6 +29,7 @@
 #include "control/host/journal.h"
 #include "control/host/netif.h"
 #include "control/host/netif_watch.h"
+#include "control/mesh/endpoints.h"
 #include "control/mesh/mesh.h"
 #include "control/names/resolver.h"
 #include "control/peer_list.h"
@@ -113,6 +115,7 @@ struct veld_control {
         *circuit_numbers; /* of all circuits here, our own and others' */
     struct veld_volunteer *volunteer;
     struct veld_relays *relays; /* NULL before the start and after the stop */
+    struct veld_lan *lan;       /* NULL: it is not looked for others */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */
@@ -190,6 +193,9 @@ void veld_exchange_tick(struct veld_control *c);
 void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                               const struct veld_message *m);
 
+/* This machine, for what others say where they are (mesh/endpoints.h); good until the next change. */
+struct veld_endpoints_from veld_exchange_own_endpoints(const struct veld_control *c);
+
 /* reach/relaying.c */
 void veld_relaying_start(struct veld_control *c);
 /* Circuits end, and their members are told. */
@@ -258,6 +264,13 @@ VELD_MUST_USE int veld_netcheck_begin(struct veld_control *c, struct veld_api_re
 bool veld_netcheck_is_own(struct veld_control *c, const struct veld_stun *request);
 /* The daemon stops: answer what is owed. */
 void veld_netcheck_end(struct veld_control *c);
+
+/* lan/lan.c */
+/* Nothing when the configuration does not say so. */
+VELD_MUST_USE int veld_lan_start(struct veld_control *c, struct veld_diag *diag);
+void veld_lan_stop(struct veld_control *c);
+/* There is another peer, whose device may have been found before. */
+void veld_lan_on_peer(struct veld_control *c, uint32_t peer, const uint8_t pub[32]);
 
 /* driver.c */
 /* What veld_engine_step returned. */

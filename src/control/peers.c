@@ -152,6 +152,7 @@ int veld_control_peer_add(struct veld_control *c, const struct veld_control_peer
     veld_known_set(c->known, *id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
     if (cfg.last_known.ip.family)
         veld_calls_add(c, *id);
+    veld_lan_on_peer(c, *id, about->pub);
     veld_control_rearm(c);
     veld_publish_soon(c);
     return 0;

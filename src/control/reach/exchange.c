@@ -40,7 +40,7 @@ void veld_exchange_tick(struct veld_control *c)
 
 /* ---- Theirs ---- */
 
-static struct veld_endpoints_from of_this_machine(const struct veld_control *c)
+struct veld_endpoints_from veld_exchange_own_endpoints(const struct veld_control *c)
 {
     struct veld_dataplane_info info;
     struct veld_endpoints_from from = {
@@ -67,7 +67,7 @@ void veld_exchange_on_message(struct veld_control *c, uint32_t peer,
                    veld_strerror(rc));
         return;
     }
-    struct veld_endpoints_from self = of_this_machine(c);
+    struct veld_endpoints_from self = veld_exchange_own_endpoints(c);
     size_t n = veld_endpoints_usable(&self, NULL, 0, m->endpoints, m->n_endpoints, usable);
     rc = veld_control_peer_known(c, peer, VELD_KNOWN_SESSION, usable, n);
     if (rc < 0)
