@@ -381,6 +381,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         (rc = veld_api_start(&c->api, o->socket_path, &ops, diag)) < 0)
         return rc;
     open_self(c);
+    veld_relaying_start(c);
     start_dns(c);
     if ((rc = veld_privileges_drop(diag)) < 0 || (rc = open_engine(c, network, diag)) < 0 ||
         (rc = veld_peers_add_configured(c, diag)) < 0 || (rc = open_netif(c, diag)) < 0 ||
@@ -416,7 +417,6 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->lane_proofs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     c->known = veld_known_new();
     c->candidates = veld_candidates_new();
-    veld_relaying_start(c);
     int rc = start_all(c, o, diag);
     if (rc < 0) {
         veld_control_close(c);

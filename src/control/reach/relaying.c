@@ -25,6 +25,10 @@ static bool is_indirect(void *ctx, uint32_t peer)
 
 static int send_message(void *ctx, uint32_t peer, const struct veld_message *m)
 {
+    char name[64];
+    if (m->type == VELD_MSG_CIRCUIT_REFUSED)
+        veld_debug("a circuit of %s is refused: reason %u",
+                   veld_control_peer_name(ctx, peer, name), m->state);
     return veld_control_peer_send(ctx, peer, m);
 }
 
@@ -62,6 +66,16 @@ static void set_forward_rate(void *ctx, uint64_t bytes_per_s)
     veld_dataplane_set_forward_rate(c->dataplane, bytes_per_s);
 }
 
+/* As the configuration is now: `veld set` may have changed it. */
+static void follow_config(struct veld_control *c)
+{
+    const struct veld_volunteer_policy policy = {
+        .relays = c->config->relay,
+        .bytes_per_s = c->config->relay_rate_mbit * UINT64_C(1000000) / 8,
+    };
+    veld_volunteer_set(c->volunteer, &policy);
+}
+
 void veld_relaying_start(struct veld_control *c)
 {
     const struct veld_volunteer_ops ops = {.ctx = c,
@@ -76,12 +90,13 @@ void veld_relaying_start(struct veld_control *c)
                                            .set_forward_rate = set_forward_rate};
     c->circuit_numbers = veld_circuit_numbers_new();
     c->volunteer = veld_volunteer_new(c->circuit_numbers, &ops);
+    follow_config(c); /* who is refused does not ask again soon */
 }
 
 /* Members look for another relay now, and not when they have noticed. */
 void veld_relaying_stop(struct veld_control *c)
 {
-    if (c->volunteer && c->dataplane)
+    if (c->volunteer)
         veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = false});
 }
 
@@ -110,16 +125,6 @@ void veld_relaying_on_move(struct veld_control *c, uint32_t peer)
 void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer)
 {
     veld_volunteer_peer_gone(c->volunteer, peer);
-}
-
-/* As the configuration is now: `veld set` may have changed it. */
-static void follow_config(struct veld_control *c)
-{
-    const struct veld_volunteer_policy policy = {
-        .relays = c->config->relay,
-        .bytes_per_s = c->config->relay_rate_mbit * UINT64_C(1000000) / 8,
-    };
-    veld_volunteer_set(c->volunteer, &policy);
 }
 
 void veld_relaying_tick(struct veld_control *c)
