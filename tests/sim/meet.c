@@ -9,6 +9,7 @@
  *    loses nothing;
  *  - then nothing changes any more: no endpoint in STEADY_S where nothing is lost (pings that are
  *    lost make a path look dead), and MOVES_MAX times in all anywhere;
+ *  - who slept is there at once with a new session;
  *  - a relay that dies is replaced within RELAY_S, whether or not somebody says that it has.
  */
 #include "paths.h"
@@ -19,6 +20,8 @@
 #define SETTLE_S  60
 #define STEADY_S  130 /* new keys come within it */
 #define RELAY_S   5
+#define WAKE_S    2
+#define HOUR_NS   (3600 * VELD_NS_PER_S)
 #define MOVES_MAX 8
 #define TALK_MS   100
 
@@ -213,6 +216,36 @@ static void lose_a_relay(struct world *w, struct test_random *r)
     check_flows(w);
 }
 
+/*
+ * A laptop is closed and opened up to an hour later, by when its wall clock may say anything. What it
+ * sends then arrives by a new session at once, whatever it was about when it was closed.
+ */
+static void sleep_and_wake(struct world *w, struct test_random *r)
+{
+    unsigned received[NODES_MAX];
+    bool unreachable = test_random_chance(r, 250); /* its network went first */
+    w->net.down = unreachable;
+    if (unreachable)
+        talk_every(w, VELD_NS_PER_S, ms(test_random_below(r, 100000)));
+    node_sleep(w, 0);
+    talk_every(w, VELD_NS_PER_S, ms(test_random_below(r, 20000)));
+    world_run_until(w, w->now_ns + test_random_below(r, HOUR_NS));
+    w->net.down = false;
+    w->node[0].wall_offset_ns +=
+        (int64_t)test_random_below(r, 48 * HOUR_NS) - 24 * (int64_t)HOUR_NS;
+    node_wake(w, 0);
+    for (unsigned b = 1; b < w->n; b++)
+        received[b] = w->node[b].link[0].data_received;
+    for (unsigned b = 1; b < w->n; b++)
+        node_send(w, 0, b);
+    world_run_until(w, w->now_ns + WAKE_S * VELD_NS_PER_S);
+    for (unsigned b = 1; b < w->n; b++) {
+        if (w->node[b].link[0].data_received == received[b] && !lossy())
+            world_fail(w, "nothing arrives at %u after waking", b);
+    }
+    talk(w, MOVE_S * VELD_NS_PER_S);
+}
+
 static bool run(struct world *w, uint64_t seed)
 {
     struct test_random r = {seed ^ 0x6d656574};
@@ -230,6 +263,7 @@ static bool run(struct world *w, uint64_t seed)
     drain(w);
     if (!lossy())
         check_nothing_is_lost(w);
+    sleep_and_wake(w, &r);
     lose_a_relay(w, &r);
     world_end(w);
     return !w->failed;

@@ -8,7 +8,7 @@
 
 int sim_main(int argc, char **argv, sim_run_fn *run)
 {
-    uint64_t runs = 1000, seed = 1;
+    uint64_t runs = 1000, one_in = 1, seed = 1;
     static struct world w;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
@@ -17,8 +17,11 @@ int sim_main(int argc, char **argv, sim_run_fn *run)
             runs = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--one-in") == 0 && i + 1 < argc)
+            one_in = strtoull(argv[++i], NULL, 10);
         else {
-            fprintf(stderr, "usage: %s [--runs N] [--seed S] [--verbose]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--runs N] [--seed S] [--verbose] [--one-in K]\n",
+                    argv[0]);
             return 2;
         }
     }
@@ -26,6 +29,7 @@ int sim_main(int argc, char **argv, sim_run_fn *run)
         fprintf(stderr, "sim: crypto cannot be initialised\n");
         return 1;
     }
+    runs /= one_in ? one_in : 1;
     uint64_t virtual_ns = 0;
     for (uint64_t k = 0; k < runs; k++) {
         if (!run(&w, seed + k)) {

@@ -1,6 +1,6 @@
 /*
- * What the simulators' programs share: NAME [--runs N] [--seed S] [--verbose] runs N worlds,
- * seeds S, S + 1, ...; exit 0 when all held, 1 with the failing seed and how to run it again.
+ * What the simulators' programs share: NAME [--runs N] [--seed S] [--verbose] [--one-in K] runs
+ * N / K worlds, seeds S, S + 1, ...; exit 0 when all held, 1 with the failing seed and how to run it again.
  */
 #ifndef VELD_TESTS_SIM_RUN_H
 #define VELD_TESTS_SIM_RUN_H

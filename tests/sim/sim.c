@@ -2,7 +2,7 @@
  * sim [--runs N] [--seed S] [--verbose]
  *
  * Runs N worlds (world.h), seeds S, S + 1, ...: minutes of loss, delay,
- * reordering, duplication, simultaneous opens, clock steps, restarts, roaming,
+ * reordering, duplication, simultaneous opens, clock steps, sleep, restarts, roaming,
  * goodbyes, hijacked and replayed datagrams; then the network heals, and within
  * HEAL_S every pair must have agreed on one session and carry data both ways.
  *
@@ -114,6 +114,13 @@ static void restart(struct world *w, struct test_random *r, unsigned i)
     node_start(w, i);
 }
 
+/* The wall clock, either way. */
+static void step_clock(struct world *w, struct test_random *r, unsigned i)
+{
+    const uint64_t most = (test_random_chance(r, 500) ? 24 : 1) * 3600 * VELD_NS_PER_S;
+    w->node[i].wall_offset_ns += (int64_t)test_random_below(r, 2 * most) - (int64_t)most;
+}
+
 /* Something that happens to people's networks. */
 static void mishap(struct world *w, struct test_random *r)
 {
@@ -122,10 +129,7 @@ static void mishap(struct world *w, struct test_random *r)
     switch (test_random_below(r, 13)) {
     case 0: restart(w, r, i); break;
     case 1: node_move(w, i); break;
-    case 2: /* the clock steps, either way */
-        w->node[i].wall_offset_ns +=
-            (int64_t)test_random_below(r, 7200 * VELD_NS_PER_S) - 3600 * (int64_t)VELD_NS_PER_S;
-        break;
+    case 2: step_clock(w, r, i); break;
     case 3: /* an outage */
         w->net.down = true;
         world_run_until(w, w->now_ns + ms(test_random_below(r, 60000)));
@@ -159,7 +163,13 @@ static void mishap(struct world *w, struct test_random *r)
                 &(struct veld_event){.type = VELD_EV_REKEY, .peer = w->node[i].link[peer].id});
         break;
     case 11: any_path(w, r); break;
-    default: break;
+    default: /* a lid is closed, and opened */
+        node_sleep(w, i);
+        world_run_until(w, w->now_ns + ms(test_random_below(r, 600000)));
+        if (test_random_chance(r, 500))
+            step_clock(w, r, i);
+        node_wake(w, i);
+        break;
     }
 }
 

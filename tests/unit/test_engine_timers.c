@@ -197,7 +197,8 @@ Test(engine_timers, waiting_for_an_endpoint_ends_too)
     cfg.endpoint = (struct veld_endpoint){0};
     cr_assert_eq(veld_engine_peer_add(p.a.engine, &cfg, &p.a.peer), 0);
     on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
-    advance_ms(&p, 90000);
+    run_timers(&p, &p.a, 89000);
+    advance_ms(&p, 1000);
     cr_assert_eq(step(&p, &p.a, &(struct veld_event){.type = VELD_EV_TIMER}), 1);
     cr_assert_not_null(action(&p.a, VELD_ACT_GAVE_UP), "so that the next packet asks again");
     cr_assert_eq(state(&p.a), VELD_PEER_IDLE);
@@ -536,6 +537,25 @@ Test(engine_timers, a_report_after_a_long_sleep_is_no_silence)
     report(&p, &p.a, &seen);
     cr_assert_eq(actions_of(&p.a, VELD_ACT_SEND_MESSAGE), 0, "the session is over");
     cr_assert_eq(actions_of(&p.a, VELD_ACT_SEND), 0);
+    pair_free(&p);
+}
+
+Test(engine_timers, an_attempt_that_was_slept_through_begins_anew)
+{
+    struct pair p;
+    pair_init(&p);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    run_timers(&p, &p.a, 6000);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    advance_ms(&p, 8 * 3600 * 1000);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    step(&p, &p.a, &(struct veld_event){.type = VELD_EV_TIMER});
+    cr_assert_null(action(&p.a, VELD_ACT_GAVE_UP));
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    deliver(&p, &p.a, &p.b, &initiation);
+    struct veld_action response = must(&p.b, VELD_ACT_SEND);
+    deliver(&p, &p.b, &p.a, &response);
+    cr_assert_neq(current(&p.a), 0);
     pair_free(&p);
 }
 

@@ -4,6 +4,8 @@
  */
 #include "control/engine/engine_impl.h"
 
+#define SLEPT_NS (30 * VELD_NS_PER_S)
+
 static uint64_t jitter(struct veld_step *s)
 {
     uint32_t r;
@@ -98,10 +100,19 @@ static bool give_up(struct veld_step *s, struct veld_engine_peer *p)
     return false;
 }
 
+/* A timer is so late only when the machine slept. The attempt has had no chance meanwhile. */
+static bool has_slept(const struct veld_step *s, const struct veld_engine_peer *p)
+{
+    return p->link->handshake_at_ns &&
+           veld_ns_since(s->now.mono_ns, p->link->handshake_at_ns) >= SLEPT_NS;
+}
+
 /* Send, wait, or end the attempt, as things stand. */
 static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
 {
     const uint64_t give_up_ns = VELD_HANDSHAKE_GIVE_UP_S * VELD_NS_PER_S;
+    if (has_slept(s, p))
+        p->link->attempt_started_ns = s->now.mono_ns;
     if (p->last_handshake_mono_ns > p->link->attempt_started_ns) {
         veld_attempt_end(s->e, p); /* the peer's own attempt made a session meanwhile */
         return 0;
