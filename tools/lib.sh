@@ -13,11 +13,12 @@ packages_build="meson ninja-build pkg-config gcc g++ libc6-dev
     liburing-dev libsodium-dev liburcu-dev libglib2.0-dev libldns-dev
     libmicrohttpd-dev libjansson-dev libtomlplusplus-dev libnl-route-3-dev
     libjemalloc-dev libcap-ng-dev libcurl4-gnutls-dev libcriterion-dev
-    libavahi-core-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev libssl-dev libnghttp2-dev"
+    libavahi-core-dev libminiupnpc-dev libnatpmp-dev
+    libgrpc-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev libssl-dev libnghttp2-dev"
 packages_machines="iproute2 iputils-ping iperf3 procps util-linux"
 packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfailures python3-pytest-xdist
-    clang clang-format libclang-rt-14-dev dbus-daemon nftables conntrack coturn dnsutils ethtool
-    avahi-daemon openssl python3-grpcio python3-grpc-tools python3-nacl"
+    clang clang-format libclang-rt-14-dev dbus-daemon nftables conntrack coturn miniupnpd-nftables
+    dnsutils ethtool avahi-daemon openssl python3-grpcio python3-grpc-tools python3-nacl"
 # For the image of the coord server, from nothing but Debian's archive.
 packages_container="buildah debootstrap"
 # The last lines: what Veld is measured beside.
