@@ -74,6 +74,17 @@ static const char *hairpin_text(const json_t *hairpin)
                                     : "unknown: no NAT is seen, or the answers came too late";
 }
 
+static void print_port_mapping(const json_t *m)
+{
+    const char *method = json_string_value(json_object_get(m, "method"));
+    if (method)
+        printf("%-22s %s %s\n",
+               "Port mapping:", strcmp(method, "upnp") == 0 ? "UPnP" : "NAT-PMP",
+               veld_json_text(m, "mapped"));
+    else
+        printf("%-22s none: %s\n", "Port mapping:", veld_json_text(m, "reason"));
+}
+
 static void print(const json_t *answer)
 {
     const json_t *reach = json_object_get(answer, "reach"), *e;
@@ -89,6 +100,7 @@ static void print(const json_t *answer)
     print_family("IPv6:", json_object_get(reach, "ipv6"));
     printf("%-22s %s\n", "Mapping varies:", mapping_text(v4));
     printf("%-22s %s\n", "Hairpinning:", hairpin_text(json_object_get(answer, "hairpin")));
+    print_port_mapping(json_object_get(reach, "port_mapping"));
     json_array_foreach(json_object_get(reach, "candidates"), i, e)
         printf("%-22s %s\n", i ? "" : "Candidates:", json_string_value(e));
     print_coord(json_object_get(answer, "coord"));

@@ -133,6 +133,7 @@ void veld_control_on_address_change(void *ctx)
     veld_self_on_address_change(c->self);
     if (c->self_stun)
         veld_self_stun_on_address_change(c);
+    veld_portmap_on_change(c);
     if (c->mesh)
         veld_mesh_on_address_change(c->mesh);
     /* A ping from the new address makes the peer challenge it, and then move there. */

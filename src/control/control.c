@@ -398,6 +398,7 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
     veld_relays_start(c);
     if ((rc = veld_lan_start(c, diag)) < 0)
         return rc;
+    veld_portmap_start(c);
     return c->mesh ? start_mesh(c, diag) : 0;
 }
 
@@ -454,6 +455,7 @@ void veld_control_close(struct veld_control *c)
     if (c->timer)
         say_goodbye(c);
     veld_netcheck_end(c);
+    veld_portmap_stop(c);
     veld_self_stun_stop(c);
     veld_relays_stop(c);
     veld_lan_stop(c);

@@ -14,6 +14,7 @@
  *   reach/relaying.c this machine as a relay for others
  *   reach/self_stun.c where STUN servers see this machine
  *   reach/relays.c circuits through relays, and homes
+ *   reach/portmap.c a port mapping of the gateway's
  *   reach/netcheck.c a look at this machine's reach
  *   lan/lan.c   peers found on the links of this machine
  *   report.c    the status document and health
@@ -109,6 +110,7 @@ struct veld_control {
     struct veld_known *known;           /* where they may be */
     struct veld_self *self;             /* where we may be reached */
     struct veld_self_stun *self_stun;   /* NULL before the start and after the stop */
+    struct veld_portmap *portmap;       /* likewise */
     struct veld_netcheck *netcheck;     /* under way; NULL: none is */
     struct veld_candidates *candidates; /* the same, as peers are told in sessions */
     struct veld_circuit_numbers
@@ -255,6 +257,14 @@ bool veld_self_stun_has_begun(const struct veld_control *c);
 bool veld_self_stun_is_over(const struct veld_control *c);
 /* The servers that the config names do not answer, and nobody else does. */
 bool veld_self_stun_is_silent(const struct veld_control *c);
+
+/* reach/portmap.c; veld_portmap_on_change is in peers.h */
+/* Once this machine's reach and the dataplane are there. */
+void veld_portmap_start(struct veld_control *c);
+/* Gives the mapping back; waits for that, 1.5 s at most, and half of that for one asked for just now. */
+void veld_portmap_stop(struct veld_control *c);
+/* "method" ("upnp", "natpmp"), "mapped", and where they are null "reason"; a new reference. */
+json_t *veld_portmap_json(const struct veld_control *c);
 
 /* reach/netcheck.c */
 /* Answered within some seconds; one at a time. */

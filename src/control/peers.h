@@ -131,6 +131,8 @@ bool veld_control_circuit_relay(const struct veld_control *c, uint32_t number, u
 
 /* The routes that this machine's configuration offers are others now: forward to them. */
 VELD_MUST_USE int veld_control_offer_routes(struct veld_control *c, struct veld_diag *diag);
+/* Addresses or settings changed: is a port mapping to be had, or to be given back? */
+void veld_portmap_on_change(struct veld_control *c);
 
 /* ---- What whoever adds peers is told ---- */
 

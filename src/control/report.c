@@ -112,6 +112,8 @@ json_t *veld_control_reach(const struct veld_control *c)
         json_array_append_new(candidates, json_string(veld_endpoint_format(&list[i], at)));
     json_object_set_new(o, "candidates", candidates);
     veld_relays_describe(c, o);
+    if (c->portmap)
+        json_object_set_new(o, "port_mapping", veld_portmap_json(c));
     for (unsigned i = 0; c->self_stun && i < 2; i++) {
         struct veld_stun_view v =
             veld_stun_client_view(veld_self_stun_client(c), (uint8_t)(i ? 6 : 4));

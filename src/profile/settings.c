@@ -14,7 +14,8 @@ void veld_settings_default(struct veld_settings *out)
                                   .listen = {.ip.family = 6, .port = VELD_SETTINGS_PORT},
                                   .interface = VELD_SETTINGS_INTERFACE,
                                   .mtu = VELD_SETTINGS_MTU,
-                                  .relay_rate_mbit = VELD_SETTINGS_RELAY_RATE};
+                                  .relay_rate_mbit = VELD_SETTINGS_RELAY_RATE,
+                                  .port_mapping = true};
 }
 
 /* ---- As typed ---- */
@@ -149,17 +150,19 @@ static int read_settings(const struct veld_json_source *s, json_t *root,
     struct veld_diag why;
     json_t *routes;
     const char *listen, *interface;
-    int version, accept_routes, relay = 0, mdns = 0; /* older files say nothing of these */
+    /* Older files say nothing of these. */
+    int version, accept_routes, relay = 0, mdns = 0, port_mapping = 1;
     json_int_t mtu, rate = VELD_SETTINGS_RELAY_RATE;
     if (json_unpack_ex(root, &error, JSON_STRICT,
-                       "{s:i, s:o, s:b, s:s, s:s, s:I, s?b, s?I, s?b}", "version", &version,
-                       "routes", &routes, "accept_routes", &accept_routes, "listen", &listen,
-                       "interface", &interface, "mtu", &mtu, "relay", &relay, "relay_rate",
-                       &rate, "mdns", &mdns) < 0)
+                       "{s:i, s:o, s:b, s:s, s:s, s:I, s?b, s?I, s?b, s?b}", "version",
+                       &version, "routes", &routes, "accept_routes", &accept_routes, "listen",
+                       &listen, "interface", &interface, "mtu", &mtu, "relay", &relay,
+                       "relay_rate", &rate, "mdns", &mdns, "port_mapping", &port_mapping) < 0)
         return veld_json_fail(s, diag, "%s", error.text);
     if (!veld_json_prefixes(routes, out->routes, VELD_MEMBER_ROUTES_MAX, &out->n_routes))
         return veld_json_fail(s, diag, "\"routes\" are not networks");
     out->accept_routes = accept_routes;
+    out->port_mapping = port_mapping;
     if (veld_settings_set_listen(out, listen, &why) < 0 ||
         veld_settings_set_interface(out, interface, &why) < 0)
         return veld_json_fail(s, diag, "%s", why.text);
@@ -213,11 +216,11 @@ int veld_settings_save(const char *state_dir, const char *network,
 {
     char listen[VELD_ENDPOINT_STRLEN];
     json_t *root = json_pack(
-        "{s:i, s:o, s:b, s:s, s:s, s:i, s:b, s:i, s:b}", "version", VELD_PROFILE_VERSION,
+        "{s:i, s:o, s:b, s:s, s:s, s:i, s:b, s:i, s:b, s:b}", "version", VELD_PROFILE_VERSION,
         "routes", veld_json_of_prefixes(s->routes, s->n_routes), "accept_routes",
         (int)s->accept_routes, "listen", veld_endpoint_format(&s->listen, listen), "interface",
         s->interface, "mtu", (int)s->mtu, "relay", (int)s->relay, "relay_rate",
-        (int)s->relay_rate_mbit, "mdns", (int)s->mdns);
+        (int)s->relay_rate_mbit, "mdns", (int)s->mdns, "port_mapping", (int)s->port_mapping);
     int rc = veld_json_save(state_dir, network, VELD_PROFILE_SETTINGS, root, diag);
     json_decref(root);
     return rc;

@@ -29,6 +29,7 @@ struct veld_settings {
     bool mdns;                   /* find others on the LAN, and be found; default false */
     bool relay;                  /* for others; default false */
     unsigned relay_rate_mbit;    /* per second, of all circuits; default 100 */
+    bool port_mapping;           /* default true */
 };
 void veld_settings_default(struct veld_settings *out);
 /* The defaults where there is no file. */

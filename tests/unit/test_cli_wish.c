@@ -58,7 +58,9 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
                           .mtu = "1300",
                           .relay = "yes",
                           .relay_rate = "20",
-                          .mdns = "yes"};
+                          .mdns = "yes",
+
+                          .port_mapping = "no"};
     veld_settings_default(&s);
     cr_assert(veld_wish_is_empty(&(struct veld_wish){0}));
     cr_assert_not(veld_wish_is_empty(&w));
@@ -73,6 +75,7 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
     cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.relay_rate = "1"}));
     cr_assert(s.mdns);
     cr_assert_not(veld_wish_is_empty(&(struct veld_wish){.mdns = "no"}));
+    cr_assert_not(s.port_mapping);
     before = s;
     static const struct {
         struct veld_wish wish;
@@ -80,6 +83,7 @@ Test(cli_wish, a_wish_is_granted_whole_or_not_at_all)
     } bad[] = {
         {{.accept_routes = "yes", .mtu = "1"}, "--mtu: "},
         {{.accept_routes = "yes", .mtu = "x"}, "--mtu: "},
+        {{.accept_routes = "yes", .port_mapping = "off"}, "--port-mapping: "},
         {{.accept_routes = "maybe"}, "--accept-routes: "},
         {{.accept_routes = "yes", .relay = "on"}, "--relay: "},
         {{.accept_routes = "yes", .relay_rate = "0"}, "--relay-rate: "},

@@ -112,6 +112,7 @@ Test(config, defaults)
     cr_assert_eq(c->dns_mode, VELD_DNS_AUTO);
     cr_assert_str_eq(c->aead, "auto");
     cr_assert_eq(c->engine, VELD_DP_ENGINE_AUTO);
+    cr_assert(c->port_mapping);
     cr_assert_eq(c->n_peers, 0);
     cr_assert_gt(strlen(c->name), 0);
     veld_config_free(c);
@@ -131,6 +132,7 @@ Test(config, every_key)
                                  "keepalive = 25\n"
                                  "relay = true\n"
                                  "relay_rate = 7\n"
+                                 "port_mapping = \"off\"\n"
                                  "aead = \"libsodium\"\n"
                                  "engine = \"poll\"\n"
                                  "[dns]\n"
@@ -163,6 +165,8 @@ Test(config, every_key)
     cr_assert(c->relay);
     cr_assert_eq(c->relay_rate_mbit, 7);
     cr_assert(c->peers[0].relay && !c->peers[1].relay);
+    cr_assert_not(c->port_mapping);
+    cr_assert(c->given & VELD_CONFIG_PORT_MAPPING);
     cr_assert_str_eq(c->aead, "libsodium");
     cr_assert_eq(c->engine, VELD_DP_ENGINE_POLL);
     cr_assert_eq(c->dns_mode, VELD_DNS_FILE);
@@ -251,6 +255,8 @@ static const struct mistake {
     {OWN "stun_servers = "
          "[\"a:1\",\"b:1\",\"c:1\",\"d:1\",\"e:1\",\"f:1\",\"g:1\",\"h:1\",\"i:1\"]\n",
      2, "stun_servers", "give 1 to 8"},
+    {OWN "port_mapping = \"upnp\"\n", 2, "port_mapping", "use \"auto\" or \"off\""},
+    {OWN "port_mapping = true\n", 2, "port_mapping", "must be a string"},
     {OWN "stun_servers = 3478\n", 2, "stun_servers", "an array of strings"},
     {OWN "keepalive = 4294967296\n", 2, "keepalive", "use 0 to 65535"},
     {OWN PEER "keepalive = -5\n", 5, "peers.keepalive", "use 0 to 65535"},

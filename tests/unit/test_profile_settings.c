@@ -27,6 +27,7 @@ Test(profile_settings, defaults_where_there_is_no_file)
     cr_assert_not(settings.relay);
     cr_assert_eq(settings.relay_rate_mbit, 100);
     cr_assert_not(settings.mdns);
+    cr_assert(settings.port_mapping);
 }
 
 Test(profile_settings, round_trip)
@@ -41,6 +42,7 @@ Test(profile_settings, round_trip)
     in.accept_routes = false;
     in.relay = true;
     in.mdns = true;
+    in.port_mapping = false;
     cr_assert_eq(veld_settings_save(state_dir, "mynet", &in, &diag), 0, "%s", diag.text);
     cr_assert_eq(mode_of("networks/mynet/settings.json"), 0600);
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &out, &diag), 0, "%s", diag.text);
@@ -55,6 +57,7 @@ Test(profile_settings, round_trip)
     cr_assert(out.relay);
     cr_assert_eq(out.relay_rate_mbit, 20);
     cr_assert(out.mdns);
+    cr_assert_not(out.port_mapping);
 }
 
 Test(profile_settings, as_typed_and_wrong)
@@ -137,6 +140,7 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
         BUT_RELAY "\"relay_rate\":4294967297}",
         BUT_RELAY "\"relay_rate\":-1}",
         BUT_RELAY "\"mdns\":1}",
+        "{\"version\":1,\"routes\":[],\"port_mapping\":\"on\"" REST,
     };
     cr_assert_eq(veld_profile_make(state_dir, "mynet", &diag), 0);
     for (size_t i = 0; i < VELD_ARRAY_LEN(bad); i++) {
@@ -152,4 +156,5 @@ Test(profile_settings, a_broken_file_is_an_error_not_the_defaults)
     cr_assert_eq(veld_settings_load(state_dir, "mynet", &settings, &diag), 0, "%s", diag.text);
     cr_assert_not(settings.mdns);
     cr_assert_eq(settings.relay_rate_mbit, 100, "as files of older versions mean");
+    cr_assert(settings.port_mapping, "as in files that know nothing of it");
 }

@@ -18,6 +18,7 @@ enum {
     OPTION_RELAY,
     OPTION_RELAY_RATE,
     OPTION_MDNS,
+    OPTION_PORT_MAPPING,
     OPTION_NETWORK,
     OPTION_STATE_DIR,
 };
@@ -58,6 +59,7 @@ static void print_settings(const struct veld_entry *e)
     printf("  %-14s%s\n", "relay", s->relay ? "yes" : "no");
     printf("  %-14s%u Mbit/s\n", "relay-rate", s->relay_rate_mbit);
     printf("  %-14s%s\n", "mdns", s->mdns ? "yes" : "no");
+    printf("  %-14s%s\n", "port-mapping", s->port_mapping ? "yes" : "no");
     print_approval(e);
     free(routes);
 }
@@ -116,7 +118,9 @@ static int set(const struct veld_cli *cli)
                                    .mtu = cli->option[OPTION_MTU],
                                    .relay = cli->option[OPTION_RELAY],
                                    .relay_rate = cli->option[OPTION_RELAY_RATE],
-                                   .mdns = cli->option[OPTION_MDNS]};
+                                   .mdns = cli->option[OPTION_MDNS],
+
+                                   .port_mapping = cli->option[OPTION_PORT_MAPPING]};
     if (veld_wish_check(&wish, &diag) < 0)
         return veld_cli_fail_diag(&diag), VELD_CLI_USAGE;
     int rc = veld_machine_open(&machine, cli->option[OPTION_STATE_DIR], &diag);
@@ -155,6 +159,7 @@ const struct veld_cli_command veld_cmd_set = {
                  "forward for members that do not reach each other directly"},
                 {"relay-rate", '\0', "N", "Mbit/s spent on that, all together"},
                 {"mdns", '\0', "yes|no", "find members on the LAN, and be found"},
+                {"port-mapping", '\0', "yes|no", "ask the router for a port mapping"},
                 {"network", '\0', "NAME", "the network, where several are known"},
                 {"state-dir", '\0', "DIR", "where networks are kept"}},
     .run = set,

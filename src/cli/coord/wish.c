@@ -18,7 +18,7 @@
 bool veld_wish_is_empty(const struct veld_wish *w)
 {
     return !w->routes && !w->accept_routes && !w->listen && !w->interface && !w->mtu &&
-           !w->relay && !w->relay_rate && !w->mdns;
+           !w->relay && !w->relay_rate && !w->mdns && !w->port_mapping;
 }
 
 static int apply_yes(const char *text, bool *out, struct veld_diag *diag)
@@ -72,6 +72,8 @@ int veld_wish_apply(const struct veld_wish *w, struct veld_settings *s, struct v
         option = "relay-rate", rc = apply_rate(w->relay_rate, &changed, &why);
     if (w->mdns && rc == 0)
         option = "mdns", rc = apply_yes(w->mdns, &changed.mdns, &why);
+    if (w->port_mapping && rc == 0)
+        option = "port-mapping", rc = apply_yes(w->port_mapping, &changed.port_mapping, &why);
     if (rc < 0)
         return veld_fail(diag, rc, "--%s: %.600s", option, why.text);
     *s = changed;

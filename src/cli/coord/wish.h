@@ -10,7 +10,8 @@
 
 /* As typed; NULL: not given. */
 struct veld_wish {
-    const char *routes, *accept_routes, *listen, *interface, *mtu, *relay, *relay_rate, *mdns;
+    const char *routes, *accept_routes, *listen, *interface, *mtu, *relay, *relay_rate, *mdns,
+        *port_mapping;
 };
 /* Nothing of it was given. */
 bool veld_wish_is_empty(const struct veld_wish *w);

@@ -14,7 +14,9 @@
  *                     in place of "took_us" where it failed
  *   POST /v1/netcheck {} -> {"version": 1, "udp": true, false or null (nobody to ask), "reach" as
  *                     in the status, "stun_servers": [{"address", "answered", "mapped", "rtt_us"}],
- *                     "paths": [{"peer", "mtu", "known"}]}
+ *                     "paths": [{"peer", "mtu", "known"}]}; of the reach, "port_mapping":
+ *                     {"method": "natpmp" or "upnp", "mapped": "1.2.3.4:51820", "reason": null},
+ *                     or both null and the reason why there is none
  *   GET  /v1/trust    {"pins": [{"name", "pubkey", "addresses", "since"}]}: whose key is pinned; with
  *                     "blocked": "key changed" whoever shows another
  *   POST /v1/trust/accept {"name": "machine-b"} -> {"name", "pubkey"}: pin the key it shows

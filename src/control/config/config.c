@@ -25,6 +25,7 @@ static void set_defaults(struct veld_config *c)
     c->mtu = DEFAULT_MTU;
     c->accept_routes = true;
     c->relay_rate_mbit = VELD_RELAY_RATE_MBIT;
+    c->port_mapping = true;
     c->dns_mode = VELD_DNS_AUTO;
 }
 

@@ -70,6 +70,7 @@ enum veld_config_given {
     VELD_CONFIG_RELAY = 32,
     VELD_CONFIG_RELAY_RATE = 64,
     VELD_CONFIG_MDNS = 128,
+    VELD_CONFIG_PORT_MAPPING = 256,
 };
 
 /*
@@ -100,6 +101,7 @@ struct veld_config {
     /* "host:port", to be looked up (base/host_port.h); none given: see reach/self_stun.c */
     char *stun_servers[VELD_CONFIG_STUN_MAX];
     size_t n_stun_servers;
+    bool port_mapping; /* default true */
     enum veld_dns_mode dns_mode;
     enum veld_dataplane_engine engine; /* default auto */
     char *aead;                        /* default "auto" */

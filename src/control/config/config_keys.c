@@ -141,6 +141,21 @@ static int read_stun_servers(struct veld_config_reader *r, const char *key,
     return veld_config_servers(r, key, v, r->config->stun_servers, &r->config->n_stun_servers);
 }
 
+static int read_port_mapping(struct veld_config_reader *r, const char *key,
+                             const struct veld_toml *v)
+{
+    const char *text;
+    r->config->given |= VELD_CONFIG_PORT_MAPPING;
+    int rc = veld_config_string(r, key, v, &text);
+    if (rc < 0)
+        return rc;
+    r->config->port_mapping = strcmp(text, "auto") == 0;
+    if (r->config->port_mapping || strcmp(text, "off") == 0)
+        return 0;
+    return veld_config_fail(r, v->line, key, "\"%s\" is not known; use \"auto\" or \"off\"",
+                            veld_config_quote(text).text);
+}
+
 static int read_aead(struct veld_config_reader *r, const char *key, const struct veld_toml *v)
 {
     const char *text;
@@ -190,6 +205,7 @@ static const struct key top_keys[] = {
     {"relay", "relay", read_relay},
     {"relay_rate", "relay_rate", read_relay_rate},
     {"stun_servers", "stun_servers", read_stun_servers},
+    {"port_mapping", "port_mapping", read_port_mapping},
     {"engine", "engine", read_engine},
     {"aead", "aead", read_aead},
     {"dns", "dns", read_dns},

@@ -73,6 +73,8 @@ static int take_live(struct veld_mesh *m, const struct veld_settings *s)
         m->config->relay = s->relay;
     if (!(m->config->given & VELD_CONFIG_RELAY_RATE))
         m->config->relay_rate_mbit = s->relay_rate_mbit;
+    if (!(m->config->given & VELD_CONFIG_PORT_MAPPING))
+        m->config->port_mapping = s->port_mapping;
     return set_routes(m->config, s);
 }
 
@@ -190,6 +192,7 @@ static int take_reloaded(struct veld_mesh *m, struct veld_profile *p,
     take_profile(m, p);
     m->settings = *s;
     rc = veld_control_offer_routes(m->control, diag);
+    veld_portmap_on_change(m->control);
     if (veld_mesh_refresh_record(m))
         veld_link_on_record_changed(m->link);
     veld_mesh_judge_soon(m);
