@@ -170,10 +170,17 @@ Test(homing, without_any_answer_a_look_is_made_once_a_minute)
 {
     run_for(3 * VELD_HOMING_AGAIN_NS);
     cr_assert_eq(looks, 3, "%u looks", looks);
-    n_known = 0;
-    run_for(VELD_HOMING_AGAIN_NS);
     expect_homes(0, 0, 0);
     cr_assert_eq(changes, 0);
+}
+
+Test(homing, the_first_relay_there_is_becomes_one_soon)
+{
+    n_known = 0;
+    run_for(10 * VELD_HOMING_AGAIN_NS);
+    n_known = 1, rtt_ns[1] = 10;
+    run_for(VELD_HOMING_NONE_NS + S);
+    expect_homes(1, 1, 0);
 }
 
 Test(homing, with_one_the_next_look_is_late)

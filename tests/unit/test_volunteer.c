@@ -100,18 +100,49 @@ Test(volunteer, both_ask_and_it_forwards)
     cr_assert_eq(count().opened, 1);
 }
 
-Test(volunteer, asking_again_changes_the_index_in_place)
+Test(volunteer, asking_again_changes_nothing)
 {
     uint32_t n[2];
     join(A, B, n);
-    rig_open_circuit(A, B, 55);
+    rig_open_circuit(A, B, 100 + A);
     struct veld_message m = sent(A, VELD_MSG_CIRCUIT_OPENED, B);
     nothing_more();
     cr_assert_eq(m.state, 1);
     cr_assert_eq(m.index, n[0]);
-    cr_assert_eq(forward(n[1])->to_index, 55);
     cr_assert_eq(forward(n[0])->to_index, 100 + B);
     cr_assert_eq(count().opened, 1);
+}
+
+/* A was restarted, and perhaps B too: what A sends must not go to a number that B has forgotten. */
+Test(volunteer, asking_again_by_another_index_asks_the_other_end_anew)
+{
+    uint32_t n[2];
+    join(A, B, n);
+    rig_wait(10 * S); /* so that an offer may be made */
+    rig.n_sent = 0;
+    rig_open_circuit(A, B, 55);
+    cr_assert_eq(sent(A, VELD_MSG_CIRCUIT_OPENED, B).state, 0);
+    sent(B, VELD_MSG_CIRCUIT_OFFER, A);
+    nothing_more();
+    rig_open_circuit(B, A, 66);
+    uint32_t to_a = sent(A, VELD_MSG_CIRCUIT_OPENED, B).index;
+    uint32_t to_b = sent(B, VELD_MSG_CIRCUIT_OPENED, A).index;
+    cr_assert_eq(forward(to_a)->to_index, 66);
+    cr_assert_eq(forward(to_b)->to_index, 55);
+    cr_assert_eq(veld_circuit_numbers_taken(rig.numbers), 2);
+}
+
+/* B was restarted: it is told of the circuit that A still has. */
+Test(volunteer, who_has_a_new_session_is_offered_what_it_may_have_forgotten)
+{
+    join(A, B, NULL);
+    rig_wait(10 * S);
+    rig.n_sent = 0;
+    veld_volunteer_on_use(rig.v, B, rig.now_ns);
+    sent(B, VELD_MSG_CIRCUIT_OFFER, A);
+    nothing_more();
+    veld_volunteer_on_use(rig.v, B, rig.now_ns);
+    nothing_more();
 }
 
 Test(volunteer, asking_again_before_the_other_has_is_answered_again)

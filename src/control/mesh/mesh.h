@@ -82,6 +82,8 @@ VELD_MUST_USE int veld_mesh_reload(struct veld_mesh *m, struct veld_diag *diag);
 
 /* Filled in for a document; what it points at is good until the next call of anything here. */
 void veld_mesh_status(struct veld_mesh *m, struct veld_status_mesh *out);
+/* The coord server, which is connected, says that this member is not online. */
+bool veld_mesh_says_offline(const struct veld_mesh *m, const uint8_t pub[32]);
 /* Of one peer: whether the server says it is online, and why it is blocked (NULL: it is not). */
 void veld_mesh_peer_status(const struct veld_mesh *m, const uint8_t pub[32],
                            struct veld_status_peer *out);

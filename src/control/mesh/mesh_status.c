@@ -24,6 +24,12 @@ void veld_mesh_peer_status(const struct veld_mesh *m, const uint8_t pub[32],
         out->blocked = veld_member_standing_text(member->standing);
 }
 
+bool veld_mesh_says_offline(const struct veld_mesh *m, const uint8_t pub[32])
+{
+    const struct veld_member *member = m->members ? veld_members_find(m->members, pub) : NULL;
+    return member && !member->online && veld_link_is_connected(m->link);
+}
+
 /* ---- Health ---- */
 
 struct health {

@@ -58,11 +58,9 @@ static enum veld_relay_standing standing_of(const struct veld_control *c, uint32
 {
     if (is_connected(c, id, info))
         return VELD_RELAY_CONNECTED;
-    struct veld_status_peer seen = {0};
-    if (c->mesh)
-        veld_mesh_peer_status(c->mesh, info->pub, &seen);
-    bool is_failing = info->state == VELD_PEER_OFFLINE || info->attempts > 1;
-    return is_failing || (c->mesh && !seen.online) ? VELD_RELAY_FAILING : VELD_RELAY_UNKNOWN;
+    bool failing = info->state == VELD_PEER_OFFLINE || info->attempts > 1 ||
+                   (c->mesh && veld_mesh_says_offline(c->mesh, info->pub));
+    return failing ? VELD_RELAY_FAILING : VELD_RELAY_UNKNOWN;
 }
 
 /* The relays there are, but for `peer`. Returns how many. */

@@ -34,16 +34,16 @@ static void tell_opened(struct veld_volunteer *v, struct circuit *c, struct side
     s->said += v->ops.send(v->ops.ctx, s->peer, &m) == 0 && s->said < VELD_VOLUNTEER_SAYS;
 }
 
-/* To the end that has not asked. VELD_E_STATE: it cannot be told. */
-static int offer(struct veld_volunteer *v, struct circuit *c, uint64_t now_ns)
+/* To an end that has not asked, or may have forgotten that. VELD_E_STATE: it cannot be told. */
+static int offer(struct veld_volunteer *v, struct circuit *c, const struct side *to,
+                 uint64_t now_ns)
 {
-    const struct side *asked = &c->sides[c->sides[1].asked],
-                      *to = veld_volunteer_other_side(c, asked);
-    if (!veld_allowances_may_offer(v->allowances, asked->peer, to->peer, now_ns))
+    const struct side *from = veld_volunteer_other_side(c, to);
+    if (!from->asked || !veld_allowances_may_offer(v->allowances, from->peer, to->peer, now_ns))
         return 0;
-    int rc = veld_volunteer_say(v, to->peer, VELD_MSG_CIRCUIT_OFFER, asked->pub);
+    int rc = veld_volunteer_say(v, to->peer, VELD_MSG_CIRCUIT_OFFER, from->pub);
     if (rc == 0)
-        veld_allowances_offered(v->allowances, asked->peer, to->peer, now_ns);
+        veld_allowances_offered(v->allowances, from->peer, to->peer, now_ns);
     return rc;
 }
 
@@ -99,10 +99,14 @@ static void on_open(struct veld_volunteer *v, uint32_t from, const struct veld_m
         return;
     }
     struct side *s = veld_volunteer_side(c, from), *other = veld_volunteer_other_side(c, s);
+    /* Asked as by one that was restarted. The other end may have been, too: it is asked anew, so
+       that nothing is sent to where nobody is. */
+    if (c->ready && s->index != m->index)
+        veld_volunteer_half_open(v, c, other, now_ns);
     s->index = m->index;
     if (!other->asked) {
         tell_opened(v, c, s);
-        if (offer(v, c, now_ns) == VELD_E_STATE)
+        if (offer(v, c, other, now_ns) == VELD_E_STATE)
             v->ops.call(v->ops.ctx, other->peer);
         return;
     }
@@ -147,7 +151,7 @@ static void remind(struct veld_volunteer *v, struct circuit *c, struct side *s, 
     bool missed = c->ready && s->said < VELD_VOLUNTEER_SAYS && s->use.datagrams == 0 &&
                   now_ns >= c->since_ns + s->said * VELD_NS_PER_S;
     if (!s->asked)
-        (void)!offer(v, c, now_ns);
+        (void)!offer(v, c, s, now_ns);
     else if (s->said == 0 || missed)
         tell_opened(v, c, s);
 }
@@ -163,8 +167,12 @@ void veld_volunteer_on_use(struct veld_volunteer *v, uint32_t peer, uint64_t now
     gpointer c;
     g_hash_table_iter_init(&it, v->circuits);
     while (g_hash_table_iter_next(&it, NULL, &c)) {
-        if (leads_to(v, c, &peer))
-            remind(v, c, veld_volunteer_side(c, peer), now_ns);
+        if (!leads_to(v, c, &peer))
+            continue;
+        struct side *s = veld_volunteer_side(c, peer);
+        remind(v, c, s, now_ns);
+        if (s->asked) /* before it was restarted, it may be: then it opens the circuit anew */
+            (void)!offer(v, c, s, now_ns);
     }
 }
 

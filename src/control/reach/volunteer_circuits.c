@@ -81,6 +81,21 @@ void veld_volunteer_sweep(struct veld_volunteer *v,
     }
 }
 
+void veld_volunteer_half_open(struct veld_volunteer *v, struct circuit *c, struct side *side,
+                              uint64_t now_ns)
+{
+    side->asked = false;
+    veld_allowances_give(v->allowances, side->peer);
+    for (int i = 0; i < 2; i++) {
+        v->ops.forward_remove(v->ops.ctx, c->sides[i].number);
+        c->sides[i].said = 0;
+        c->sides[i].use = (struct veld_forward_use){0};
+    }
+    c->ready = false;
+    c->share_bytes = 0;
+    c->since_ns = now_ns;
+}
+
 /* ---- Forwards ---- */
 
 static int set_forward(struct veld_volunteer *v, struct circuit *c, const struct side *from)

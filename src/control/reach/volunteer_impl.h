@@ -56,6 +56,9 @@ void veld_volunteer_sweep(struct veld_volunteer *v,
                                           const void *arg),
                           const void *arg, uint32_t except);
 
+/* A ready one is half open again: `side` has not asked. */
+void veld_volunteer_half_open(struct veld_volunteer *v, struct circuit *c, struct side *side,
+                              uint64_t now_ns);
 /* Both as they shall be now. When that fails, the circuit is to end. */
 VELD_MUST_USE int veld_volunteer_set_forwards(struct veld_volunteer *v, struct circuit *c);
 /* Share the rate among those that are busy, by what each carried since the last time. */
