@@ -19,15 +19,16 @@ static const struct veld_cli_command *const commands[] = {
     &veld_cmd_trust,  &veld_cmd_set,    &veld_cmd_leave,   &veld_cmd_owner,
     &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
 #else
-    &veld_cmd_up,       &veld_cmd_down,  &veld_cmd_status, &veld_cmd_peers,  &veld_cmd_ping,
-    &veld_cmd_netcheck, &veld_cmd_rekey, &veld_cmd_keygen, &veld_cmd_pubkey, &veld_cmd_version,
+    &veld_cmd_up,     &veld_cmd_down,     &veld_cmd_status,  &veld_cmd_peers,
+    &veld_cmd_ping,   &veld_cmd_netcheck, &veld_cmd_rekey,   &veld_cmd_trust,
+    &veld_cmd_keygen, &veld_cmd_pubkey,   &veld_cmd_version,
 #endif
 };
 
 /* Commands that a build without the coord mode has not. */
 static const char *const left_out[] = {
 #ifndef VELD_HAVE_COORD
-    "login", "join", "token", "approve", "revoke", "trust", "set", "leave", "owner",
+    "login", "join", "token", "approve", "revoke", "set", "leave", "owner",
 #endif
     NULL,
 };

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/format.h"
+#include "cli/pending.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -149,6 +150,17 @@ static void print_network(const json_t *status, FILE *out)
     fputc('\n', out);
 }
 
+static void print_lan(const json_t *status, FILE *out)
+{
+    const json_t *lan = json_object_get(status, "lan");
+    uint64_t members = number_at(lan, "members"), found = number_at(lan, "found");
+    if (!lan)
+        return;
+    fprintf(out, "on this LAN, %s  %" PRIu64 " member%s, %" PRIu64 " other device%s found\n",
+            json_is_true(json_object_get(lan, "secret")) ? "by a secret" : "by accepted keys",
+            members, members == 1 ? "" : "s", found, found == 1 ? "" : "s");
+}
+
 /* Routes that are offered to this machine, and why it does not use them. */
 static void print_refused_routes(const json_t *status, FILE *out)
 {
@@ -211,9 +223,13 @@ static int status(const struct veld_cli *cli)
     } else {
         rc = print_own(json, stdout);
         print_network(json, stdout);
+        print_lan(json, stdout);
         if (rc == 0)
             rc = print_peers(json, stdout);
         print_refused_routes(json, stdout);
+        if (rc == 0)
+            rc = veld_pending_print(json_object_get(json_object_get(json, "lan"), "pending"),
+                                    stdout);
         print_dataplane(json, stdout);
         print_relaying(json, stdout);
         print_health(json, stdout);
@@ -273,10 +289,10 @@ const struct veld_cli_command veld_cmd_status = {
     .summary = "show this machine, its peers, and what is wrong",
     .text =
         "One line about this machine, one about its network, if it is in one by a coord\n"
-        "server, then one a peer: addresses, name, state, sent, received, time since the\n"
-        "last handshake. Then routes that are offered and not used, how packets are carried,\n"
-        "and what is wrong, each with the command that mends it. Exit status 0 when veld\n"
-        "runs, 1 when not.\n",
+        "server or by LAN mode, then one a peer: addresses, name, state, sent, received, time\n"
+        "since the last handshake. Then routes that are offered and not used, devices that\n"
+        "wait to be trusted, how packets are carried, and what is wrong, each with the\n"
+        "command that mends it. Exit status 0 when veld runs, 1 when not.\n",
     .options = {{"json", '\0', NULL, "everything, as JSON; its \"version\" is its shape's"}},
     .run = status,
 };

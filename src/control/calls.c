@@ -71,7 +71,7 @@ int veld_calls_plan(struct veld_control *c)
         if (last.ip.family || (p->about->endpoint.ip.family && id < CALLED_AT_START))
             calls->ids[calls->n++] = id;
     }
-    if (!c->peers.network[0]) /* nobody will come who could be remembered */
+    if (!c->peers.network[0] && !c->lan_mode) /* nobody will come who could be remembered */
         forget_last(calls);
     return 0;
 }

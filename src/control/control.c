@@ -42,6 +42,8 @@ static gboolean on_activity_tick(gpointer data)
     veld_relaying_tick(c);
     veld_self_stun_tick(c);
     veld_relays_tick(c);
+    if (c->lan_mode)
+        veld_lan_mode_tick(c->lan_mode);
     veld_pings_expire(c, veld_clock_mono_ns());
     return G_SOURCE_CONTINUE;
 }
@@ -111,9 +113,20 @@ static int on_netcheck(void *ctx, struct veld_api_request *req, struct veld_diag
 
 static int need_mesh(const struct veld_control *c, struct veld_diag *diag)
 {
+    if (!c->mesh)
+        return veld_fail(diag, VELD_E_STATE,
+                         "this daemon goes by a config file, %s; change it there, then: veld "
+                         "down, veld up",
+                         c->config->path);
+    return 0;
+}
+
+/* Is there anything that the user trusts, or does not? */
+static int need_trust(const struct veld_control *c, struct veld_diag *diag)
+{
     if (!c->timer)
         return veld_fail(diag, VELD_E_STATE, "veld-daemon is not up yet; try again");
-    if (!c->mesh)
+    if (!c->mesh && !c->lan_mode)
         return veld_fail(
             diag, VELD_E_STATE,
             "this daemon trusts the keys of its config file, %s; change them there",
@@ -124,8 +137,9 @@ static int need_mesh(const struct veld_control *c, struct veld_diag *diag)
 static int on_trust(void *ctx, json_t **out, struct veld_diag *diag)
 {
     const struct veld_control *c = ctx;
-    int rc = need_mesh(c, diag);
-    if (rc == 0 && !(*out = veld_mesh_trust(c->mesh)))
+    int rc = need_trust(c, diag);
+    if (rc == 0 &&
+        !(*out = c->mesh ? veld_mesh_trust(c->mesh) : veld_lan_mode_trust(c->lan_mode)))
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
     return rc;
 }
@@ -134,9 +148,10 @@ static int on_trust_accept(void *ctx, const char *name, json_t **out, struct vel
 {
     const struct veld_control *c = ctx;
     char key[VELD_PUBKEY_STRLEN];
-    int rc = need_mesh(c, diag);
+    int rc = need_trust(c, diag);
     if (rc == 0)
-        rc = veld_mesh_trust_accept(c->mesh, name, key, diag);
+        rc = c->mesh ? veld_mesh_trust_accept(c->mesh, name, key, diag)
+                     : veld_lan_mode_trust_accept(c->lan_mode, name, key, diag);
     if (rc == 0 && !(*out = json_pack("{s:s, s:s}", "name", name, "pubkey", key)))
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
     return rc;
@@ -145,10 +160,12 @@ static int on_trust_accept(void *ctx, const char *name, json_t **out, struct vel
 static int on_trust_forget(void *ctx, const char *name, json_t **out, struct veld_diag *diag)
 {
     const struct veld_control *c = ctx;
-    int rc = need_mesh(c, diag);
+    int rc = need_trust(c, diag);
     if (rc == 0)
-        rc = veld_mesh_trust_forget(c->mesh, name, diag);
-    if (rc == 0 && !(*out = json_pack("{s:s}", "name", name)))
+        rc = c->mesh ? veld_mesh_trust_forget(c->mesh, name, diag)
+                     : veld_lan_mode_trust_forget(c->lan_mode, name, diag);
+    if (rc == 0 && !(*out = json_pack("{s:s, s:b}", "name", name, "pending",
+                                      c->lan_mode && !c->config->has_psk)))
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
     return rc;
 }
@@ -156,7 +173,9 @@ static int on_trust_forget(void *ctx, const char *name, json_t **out, struct vel
 static int on_reload(void *ctx, json_t **out, struct veld_diag *diag)
 {
     const struct veld_control *c = ctx;
-    int rc = need_mesh(c, diag);
+    int rc = need_trust(c, diag);
+    if (rc == 0)
+        rc = need_mesh(c, diag);
     if (rc == 0)
         rc = veld_mesh_reload(c->mesh, diag);
     if (rc == 0 && !(*out = json_pack("{s:b}", "reloaded", 1)))
@@ -231,7 +250,8 @@ static void random_bytes(void *ctx, void *out, size_t len)
 
 static int make_peer_list(struct veld_control *c, const struct veld_control_network *network)
 {
-    size_t max = VELD_MAX(c->config->n_peers, 1) + (network ? MEMBERS_MAX : 0);
+    size_t max = VELD_MAX(c->config->n_peers, 1) + (network ? MEMBERS_MAX : 0) +
+                 (c->lan_mode ? veld_lan_mode_peers_max() : 0);
     return veld_peer_list_init(&c->peers, (uint32_t)max, network ? network->name : NULL);
 }
 
@@ -250,6 +270,8 @@ static int open_engine(struct veld_control *c, const struct veld_control_network
     memcpy(cfg.psk, c->config->psk, sizeof cfg.psk);
     if (network)
         memcpy(cfg.network_id, network->id, sizeof cfg.network_id);
+    else if (c->lan_mode)
+        memcpy(cfg.network_id, veld_lan_mode_handshake_id(c->lan_mode), sizeof cfg.network_id);
     int rc = veld_state_timestamp_load(c->state, &cfg.timestamp_floor_ns, diag);
     if (rc == 0 && !(c->engine = veld_engine_new(&cfg)))
         rc = veld_fail(diag, VELD_E_NOMEM, "out of memory");
@@ -396,6 +418,8 @@ static int start_all(struct veld_control *c, const struct veld_control_options *
         return rc;
     veld_self_stun_start(c);
     veld_relays_start(c);
+    if (c->lan_mode && (rc = veld_lan_mode_start(c->lan_mode, c, diag)) < 0)
+        return rc;
     if ((rc = veld_lan_start(c, diag)) < 0)
         return rc;
     veld_portmap_start(c);
@@ -412,6 +436,7 @@ int veld_control_open(struct veld_control **out, const struct veld_control_optio
     c->state = o->state;
     c->identity = o->identity;
     c->mesh = o->mesh;
+    c->lan_mode = o->lan_mode;
     c->to_block = UINT32_MAX;
     c->started_wall_ns = veld_clock_now().wall_ns;
     c->loop = g_main_loop_new(NULL, FALSE);
@@ -459,6 +484,8 @@ void veld_control_close(struct veld_control *c)
     veld_self_stun_stop(c);
     veld_relays_stop(c);
     veld_lan_stop(c);
+    if (c->lan_mode)
+        veld_lan_mode_stop(c->lan_mode);
     if (c->mesh)
         veld_mesh_stop(c->mesh);
     for (size_t i = 0; i < c->n_sources; i++)

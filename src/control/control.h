@@ -13,7 +13,8 @@
 #include "control/state.h"
 
 struct veld_control;
-struct veld_mesh; /* mesh/mesh.h */
+struct veld_mesh;     /* mesh/mesh.h */
+struct veld_lan_mode; /* lan/mode.h */
 
 /* The network whose members are to be peers (peers.h). */
 struct veld_control_network {
@@ -29,6 +30,7 @@ struct veld_control_options {
     const struct veld_control_network *network; /* NULL: peers are the configuration's alone */
     struct veld_mesh
         *mesh; /* brings the network, outlives the control; NULL: others do, or none */
+    struct veld_lan_mode *lan_mode; /* outlives the control; NULL: not by LAN mode */
 };
 
 VELD_MUST_USE int veld_control_open(struct veld_control **out,

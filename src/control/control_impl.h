@@ -30,6 +30,7 @@
 #include "control/host/journal.h"
 #include "control/host/netif.h"
 #include "control/host/netif_watch.h"
+#include "control/lan/mode.h"
 #include "control/mesh/endpoints.h"
 #include "control/mesh/mesh.h"
 #include "control/names/resolver.h"
@@ -116,8 +117,9 @@ struct veld_control {
     struct veld_circuit_numbers
         *circuit_numbers; /* of all circuits here, our own and others' */
     struct veld_volunteer *volunteer;
-    struct veld_relays *relays; /* NULL before the start and after the stop */
-    struct veld_lan *lan;       /* NULL: it is not looked for others */
+    struct veld_relays *relays;     /* NULL before the start and after the stop */
+    struct veld_lan *lan;           /* NULL: it is not looked for others */
+    struct veld_lan_mode *lan_mode; /* NULL: devices that are no peers do not matter */
     struct veld_control_hooks hooks;
     bool in_step;      /* actions of the engine are carried out: it must not be called */
     uint32_t to_block; /* whose session was not to be used; UINT32_MAX: nobody's */

@@ -209,7 +209,9 @@ static void bad_key(struct veld_control *c, const struct veld_action *a)
     const struct control_peer *peer = &c->peers.peers[a->peer];
     veld_control_peer_name(c, a->peer, name);
     veld_dataplane_peer_drop_held(c->dataplane, a->peer);
-    if (peer->owned)
+    if (peer->unproven) /* a stranger's word, and anybody's */
+        veld_debug("the key of %s is no usable Ed25519 public key", name);
+    else if (peer->owned)
         VELD_LOG_LIMITED(VELD_LOG_ERROR, veld_clock_mono_ns(),
                          "the key of %s is no usable Ed25519 public key", name);
     else

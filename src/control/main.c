@@ -8,6 +8,7 @@
 #include "control/config/config.h"
 #include "control/control.h"
 #include "control/host/privileges.h"
+#include "control/lan/mode.h"
 #include "control/mesh/mesh.h"
 #include "control/state.h"
 #include "crypto/primitives.h"
@@ -205,6 +206,7 @@ static int serve(struct veld_background *b, const struct paths *p, struct veld_c
     struct veld_state *state = NULL;
     struct veld_identity *identity = NULL;
     struct veld_mesh *mesh = NULL;
+    struct veld_lan_mode *lan_mode = NULL;
     struct veld_control *control = NULL;
     bool made = false;
     int rc = veld_state_open(&state, p->state, diag);
@@ -214,13 +216,18 @@ static int serve(struct veld_background *b, const struct paths *p, struct veld_c
         struct veld_mesh_options options = {
             .state_dir = p->state, .identity = identity, .config = config};
         rc = veld_mesh_open(&mesh, &options, diag);
+    } else if (rc == 0 && config->mdns) {
+        struct veld_lan_mode_options options = {
+            .state_dir = p->state, .identity = identity, .config = config};
+        rc = veld_lan_mode_open(&lan_mode, &options, diag);
     }
     if (rc == 0) {
         struct veld_control_options options = {.config = config,
                                                .state = state,
                                                .identity = identity,
                                                .socket_path = p->socket,
-                                               .mesh = mesh};
+                                               .mesh = mesh,
+                                               .lan_mode = lan_mode};
         rc = veld_control_open(&control, &options, diag);
     }
     if (rc == 0) {
@@ -235,6 +242,7 @@ static int serve(struct veld_background *b, const struct paths *p, struct veld_c
     }
     veld_control_close(control);
     veld_mesh_close(mesh);
+    veld_lan_mode_close(lan_mode);
     veld_identity_free(identity);
     veld_state_close(state);
     return rc;

@@ -190,6 +190,8 @@ bool veld_peer_list_find(const struct veld_peer_list *l, const char *text, uint3
     const struct control_peer *p;
     for (uint32_t i = 0; (p = veld_peer_list_next(l, &i)); i++) {
         const struct veld_config_peer *about = p->about;
+        if (p->unproven)
+            continue;
         bool hit =
             len > 0 && strlen(about->name) == len && strncasecmp(about->name, text, len) == 0;
         hit |= is_key && memcmp(about->pub, pub, sizeof pub) == 0;

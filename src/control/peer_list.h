@@ -22,6 +22,7 @@ struct control_peer {
     bool owned;     /* `about` is freed with the peer: it came at run time */
     bool connected; /* a session was used since the last give-up: for the log */
     bool blocked;
+    bool unproven;                 /* neither listed nor named nor routed to (peers.h) */
     uint16_t home_keepalive_s;     /* it is a home relay of ours; 0: it is not */
     struct veld_endpoint endpoint; /* as the dataplane has it; family 0: none */
 };

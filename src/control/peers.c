@@ -149,6 +149,7 @@ int veld_control_peer_add(struct veld_control *c, const struct veld_control_peer
         free(about);
         return rc;
     }
+    c->peers.peers[*id].unproven = spec->unproven;
     veld_known_set(c->known, *id, VELD_KNOWN_MEMBER, spec->candidates, spec->n_candidates);
     if (cfg.last_known.ip.family)
         veld_calls_add(c, *id);
@@ -177,7 +178,8 @@ int veld_control_peer_change(struct veld_control *c, uint32_t id,
         free(about);
         return rc;
     }
-    bool same = veld_peer_about_same_places(p->about, about);
+    bool same = veld_peer_about_same_places(p->about, about) && p->unproven == spec->unproven;
+    p->unproven = spec->unproven;
     veld_peer_list_change(&c->peers, id, about);
     if (news)
         seek(c, id);
@@ -313,6 +315,12 @@ bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id)
 {
     struct veld_peer_info info;
     return veld_engine_peer_get(c->engine, id, &info) == 0 && info.state == VELD_PEER_ACTIVE;
+}
+
+int veld_control_peer_info(const struct veld_control *c, uint32_t id,
+                           struct veld_peer_info *out)
+{
+    return veld_engine_peer_get(c->engine, id, out);
 }
 
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id)

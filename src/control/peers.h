@@ -49,6 +49,8 @@ struct veld_control_peer_spec {
     const struct veld_config_peer *about;
     const struct veld_endpoint *candidates;
     size_t n_candidates; /* at most VELD_CANDIDATES_MAX */
+    /* Whether it may be a peer shows in its handshake: until a change says so it is called and no more. */
+    bool unproven;
 };
 
 /*
@@ -111,11 +113,16 @@ bool veld_control_peer_is_blocked(const struct veld_control *c, uint32_t id);
 bool veld_control_peer_has_session(const struct veld_control *c, uint32_t id);
 /* As the status has it: a session is in use, and is not silent. */
 bool veld_control_peer_is_active(const struct veld_control *c, uint32_t id);
+VELD_MUST_USE int veld_control_peer_info(const struct veld_control *c, uint32_t id,
+                                         struct veld_peer_info *out);
 /* By name, full name ("b.veld", "b.NETWORK.veld"), address or public key, as people type it. */
 bool veld_control_peer_find(const struct veld_control *c, const char *text, uint32_t *id);
 /* By P. */
 bool veld_control_peer_find_pub(const struct veld_control *c, const uint8_t pub[32],
                                 uint32_t *id);
+
+/* LAN mode is told of the device of this P, which is no peer any more, as if it were found now. */
+void veld_control_lan_again(struct veld_control *c, const uint8_t pub[32]);
 
 /* Where this machine may be reached (reach/self.h); control's, for as long as it is. */
 struct veld_self *veld_control_self(const struct veld_control *c);

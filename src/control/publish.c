@@ -76,6 +76,11 @@ static void sort_kernel(struct gathered *g)
     g->n_kernel = kept;
 }
 
+static bool is_published(const struct control_peer *p)
+{
+    return !p->blocked && !p->unproven;
+}
+
 /* Each peer's addresses and accepted routes: what is sent to it, and what it may send. */
 static int gather(const struct veld_control *c, struct gathered *g)
 {
@@ -91,12 +96,12 @@ static int gather(const struct veld_control *c, struct gathered *g)
         return VELD_E_NOMEM;
     }
     for (uint32_t id = 0; (p = veld_peer_list_next(&c->peers, &id)); id++) {
-        for (size_t i = 0; !p->blocked && i < p->about->n_addrs; i++) {
+        for (size_t i = 0; is_published(p) && i < p->about->n_addrs; i++) {
             struct veld_prefix host = veld_prefix_host(&p->about->addrs[i]);
             take(c, g, &host, id);
         }
         size_t n_routes = c->config->accept_routes ? p->about->n_routes : 0;
-        for (size_t i = 0; !p->blocked && i < n_routes; i++)
+        for (size_t i = 0; is_published(p) && i < n_routes; i++)
             take(c, g, &p->about->routes[i], id);
     }
     sort_kernel(g);
@@ -128,7 +133,7 @@ struct veld_dns_table *veld_publish_names(const struct veld_control *c)
     for (size_t i = 0; i < c->config->n_addrs; i++)
         add_record(records, c->config->name, &c->config->addrs[i].ip);
     for (uint32_t id = 0; (p = veld_peer_list_next(&c->peers, &id)); id++) {
-        for (size_t i = 0; !p->blocked && i < p->about->n_addrs; i++)
+        for (size_t i = 0; is_published(p) && i < p->about->n_addrs; i++)
             add_record(records, p->about->name, &p->about->addrs[i]);
     }
     struct veld_dns_table *table =

@@ -7,15 +7,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HEALTH_MAX      (7 + 16) /* ours, and the mesh's */
+#define HEALTH_MAX      (7 + 16) /* ours, and the mesh's or LAN mode's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
-static struct veld_status_peer *gather_peers(const struct veld_control *c)
+/* `*n` of them. */
+static struct veld_status_peer *gather_peers(const struct veld_control *c, size_t *n)
 {
     struct veld_status_peer *list = calloc(c->peers.n + 1, sizeof *list), *s = list;
     const struct control_peer *p;
-    for (uint32_t id = 0; list && (p = veld_peer_list_next(&c->peers, &id)); id++, s++) {
+    for (uint32_t id = 0; list && (p = veld_peer_list_next(&c->peers, &id)); id++) {
         struct veld_lane_use use;
+        if (p->unproven)
+            continue;
+        s = &list[(*n)++];
         s->config = p->about;
         if (c->mesh)
             veld_mesh_peer_status(c->mesh, p->about->pub, s);
@@ -38,11 +42,11 @@ static bool is_silent(const struct veld_peer_info *info)
 
 /* About the first of the peers that do not answer; empty: there is none. */
 static void describe_silence(const struct veld_control *c, const struct veld_status_peer *peers,
-                             struct veld_diag *out)
+                             size_t n_peers, struct veld_diag *out)
 {
     char name[VELD_IP_STRLEN], at[VELD_ENDPOINT_STRLEN];
     size_t first = 0, n = 0;
-    for (size_t i = c->peers.n; i-- > 0;) {
+    for (size_t i = n_peers; i-- > 0;) {
         if (is_silent(&peers[i].info)) {
             first = i;
             n++;
@@ -54,7 +58,7 @@ static void describe_silence(const struct veld_control *c, const struct veld_sta
     const struct veld_endpoint *to = &peers[first].info.endpoint;
     const struct veld_config_peer *peer = peers[first].config;
     veld_endpoint_format(to, at);
-    if (c->mesh) {
+    if (c->mesh || c->lan_mode) {
         snprintf(out->text, sizeof out->text,
                  "%s does not answer at %s%s; see there that veld is up (veld status) and that "
                  "UDP port %u is open",
@@ -79,6 +83,8 @@ static size_t gather_health(const struct veld_control *c,
     size_t n = 0;
     for (size_t i = 0; mesh && i < mesh->n_health; i++)
         out[n++] = mesh->health[i];
+    if (c->lan_mode)
+        n += veld_lan_mode_health(c->lan_mode, out + n);
     if (silence->text[0])
         out[n++] = silence->text;
     if (veld_self_stun_is_silent(c))
@@ -142,7 +148,6 @@ json_t *veld_control_status(void *ctx)
         .started_wall_ns = c->started_wall_ns,
         .dns_server = "-",
         .dns_method = c->resolver ? veld_resolver_method(c->resolver) : "off",
-        .n_peers = c->peers.n,
         .settled = !c->publish.due_source,
         .health = health,
     };
@@ -160,7 +165,7 @@ json_t *veld_control_status(void *ctx)
         struct veld_ip server = veld_dns_server_address(c->dns);
         veld_ip_format(&server, s.dns_server);
     }
-    struct veld_status_peer *peers = gather_peers(c);
+    struct veld_status_peer *peers = gather_peers(c, &s.n_peers);
     if (!peers)
         return NULL;
     struct veld_diag silence;
@@ -169,12 +174,14 @@ json_t *veld_control_status(void *ctx)
         veld_mesh_status(c->mesh, &mesh);
         s.mesh = &mesh;
     }
-    describe_silence(c, peers, &silence);
+    describe_silence(c, peers, s.n_peers, &silence);
     s.n_health = gather_health(c, &s.dataplane, s.mesh, &silence, health);
     s.peers = peers;
     json_t *json = veld_status_json(&s);
     if (json)
         json_object_set_new(json, "reach", veld_control_reach(c));
+    if (json && c->lan_mode)
+        json_object_set_new(json, "lan", veld_lan_mode_status(c->lan_mode));
     free(peers);
     return json;
 }

@@ -18,9 +18,10 @@
  *                     {"method": "natpmp" or "upnp", "mapped": "1.2.3.4:51820", "reason": null},
  *                     or both null and the reason why there is none
  *   GET  /v1/trust    {"pins": [{"name", "pubkey", "addresses", "since"}]}: whose key is pinned; with
- *                     "blocked": "key changed" whoever shows another
+ *                     "blocked": "key changed" whoever shows another. In LAN mode also "pending":
+ *                     [{"name", "pubkey", "fingerprint", "endpoints", "since"}], found and not trusted
  *   POST /v1/trust/accept {"name": "machine-b"} -> {"name", "pubkey"}: pin the key it shows
- *   POST /v1/trust/forget {"name": "machine-b"}
+ *   POST /v1/trust/forget {"name": "machine-b"} -> {"name", "pending": it is no peer any more}
  *   POST /v1/network/reload {}: settings and membership from their files; 409: needs a restart
  *   POST /v1/down     stop the daemon; answered before it stops
  *

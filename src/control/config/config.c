@@ -36,7 +36,7 @@ static int read_config(struct veld_config_reader *r, const struct veld_toml *roo
         return rc;
     if (r->config->network[0])
         return veld_config_check_network(r);
-    if (r->config->n_addrs == 0)
+    if (r->config->n_addrs == 0 && !r->config->mdns) /* else it follows from the key */
         return veld_config_fail(r, 1, "vpn_ip",
                                 "missing; give this machine's address inside the tunnel at the "
                                 "top of the file, as in vpn_ip = \"10.0.0.1/24\"");

@@ -52,6 +52,16 @@ static void on_device(void *ctx, const uint8_t pub[32], const struct veld_endpoi
     }
     if (veld_control_peer_find_pub(c, pub, &peer))
         set_known(c, peer, list, n);
+    else if (c->lan_mode)
+        veld_lan_mode_on_stranger(c->lan_mode, pub, list, n);
+}
+
+void veld_control_lan_again(struct veld_control *c, const uint8_t pub[32])
+{
+    const struct veld_lan_report *device =
+        c->lan ? g_hash_table_lookup(c->lan->devices, pub) : NULL;
+    if (device)
+        veld_lan_mode_on_stranger(c->lan_mode, pub, device->at, device->n);
 }
 
 void veld_lan_on_peer(struct veld_control *c, uint32_t peer, const uint8_t pub[32])

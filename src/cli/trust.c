@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/format.h"
+#include "cli/pending.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,8 @@ static int list(const struct veld_cli *cli)
     if (rc == 0)
         veld_table_print(t, stdout, veld_wants_colour(stdout));
     veld_table_free(t);
+    if (rc == 0)
+        rc = veld_pending_print(json_object_get(answer, "pending"), stdout);
     json_decref(answer);
     return rc < 0 ? veld_cli_fail("%s", veld_strerror(rc)) : VELD_CLI_DONE;
 }
@@ -99,8 +102,11 @@ static int forget(const struct veld_cli *cli)
     json_t *answer;
     if (post(cli, "/v1/trust/forget", &answer, &diag) < 0)
         return veld_cli_fail_diag(&diag);
+    printf("%s is forgotten; %s\n", cli->args[0],
+           json_is_true(json_object_get(answer, "pending"))
+               ? "nothing is said to it until it is accepted again"
+               : "its key is pinned anew at the next handshake");
     json_decref(answer);
-    printf("%s is forgotten; its key is pinned anew at the next handshake\n", cli->args[0]);
     return VELD_CLI_DONE;
 }
 
@@ -108,7 +114,7 @@ static const struct veld_cli_command cmd_list = {
     .name = "list",
     .group = "trust",
     .arguments = "",
-    .summary = "list whose key is pinned, and who is blocked for showing another",
+    .summary = "list whose key is pinned, who is blocked for showing another, and who waits",
     .text = "",
     .run = list,
 };
@@ -118,8 +124,10 @@ static const struct veld_cli_command cmd_accept = {
     .group = "trust",
     .arguments = "NAME",
     .summary = "trust a peer with the key that it shows now",
-    .text = "For a peer that is blocked because its key changed. Ask its owner first: compare\n"
-            "what veld pubkey prints there with what veld trust list shows here.\n",
+    .text = "For a peer that is blocked because its key changed, and for a machine that was\n"
+            "found on the LAN: NAME is then its name, key or fingerprint, and both have to\n"
+            "accept each other. Ask its owner first: compare what veld pubkey prints there\n"
+            "with what veld trust list shows here.\n",
     .min_args = 1,
     .max_args = 1,
     .run = accept_key,
@@ -130,7 +138,7 @@ static const struct veld_cli_command cmd_forget = {
     .group = "trust",
     .arguments = "NAME",
     .summary = "forget a peer's key; the next one it shows is pinned",
-    .text = "",
+    .text = "On a LAN without a secret: it is no peer any more, until it is accepted again.\n",
     .min_args = 1,
     .max_args = 1,
     .run = forget,
@@ -145,6 +153,7 @@ const struct veld_cli_command veld_cmd_trust = {
     .summary = "see and change which keys peers are known by",
     .text =
         "A peer's key is pinned at the first handshake. One that shows another afterwards is\n"
-        "blocked until it is accepted here.\n",
+        "blocked until it is accepted here. On a LAN without a server and without a secret\n"
+        "nobody is a peer before that.\n",
     .sub = subs,
 };
