@@ -4,11 +4,12 @@
     mesh.begin()                              # first makes the network; all join
     seconds = mesh.first_byte("a", "b")
 
-Member "first", public at 203.0.113.4, owns the network. c and d are behind one box.
-The server answers STUN; coturn (203.0.113.2 and .3) is there when asked for.
+Member "first", public at 203.0.113.4, owns the network, and relays once relay() was called. c and d
+are behind one box. The server answers STUN; coturn (203.0.113.2 and .3) is there when asked for.
 """
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from coord import Coord
 from nat import Internet
@@ -23,7 +24,7 @@ SAME_PORT = {"port-restricted", "port-changing", "double", "symmetric"}
 def direct(a, b):
     """Can two members, by their kinds, reach each other without a relay? By RFC 5245's means."""
     if {"blocked", "no udp"} & {a, b}:
-        return False  # no UDP but to the owner
+        return False  # no UDP, or none but to the owner
     if "ipv6" in (a, b):
         return {a, b} <= {"ipv6", "public"}  # no address family in common with those behind NATs
     # The port a symmetric NAT takes for the other end is known to nobody before its first
@@ -37,6 +38,7 @@ def direct(a, b):
 class NatMesh(Coord):
     def __init__(self, net, homes, timeout=120, stun=False):
         self.homes, self.timeout, self.internet, self.kind = homes, timeout, None, {OWNER: "public"}
+        self.relays = False
         self.placed, self.box = {}, {}
         super().__init__(net, [OWNER, *(name for _, *names in homes for name in names)])
         if stun:
@@ -78,20 +80,40 @@ class NatMesh(Coord):
         for name in self.machines:
             eventually(lambda: len(self[name].status()["peers"]) == len(self.machines) - 1,
                        f"{name} knows all others", 20)
+            if self.kind[name] not in ("blocked", "no udp"):
+                eventually(lambda: any(self[name].status()["reach"][family]["answered"]
+                                       for family in ("ipv4", "ipv6")), f"{name} is seen", 10)
 
-    def restart(self, *names):
+    def relay(self):
+        """From now on the owner forwards for all others."""
+        self[OWNER].veld("set", "--relay", "yes")
+        self.down(OWNER)
+        self.up(OWNER)
+        self.connected(OWNER)
+        self.relays = True
+        for name in self.machines.keys() - {OWNER}:
+            self.sees(name, OWNER, timeout=20, relays=True)
+
+    def restart(self):
         """Members with no sessions, and boxes that know of nothing."""
-        for name in names:
-            self.down(name)
-        self.internet.forget()
-        for name in names:
-            self.up(name)
-        self.connected(*names)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self.down, self.machines))
+            self.internet.forget()
+            list(pool.map(self.up, self.machines))
+        self.connected()
         self.know()
 
     def expected(self, a, b):
+        """The path that two should come to have: "direct", "relay" or "none"."""
         same = self.box.get(a) and self.box.get(a) is self.box.get(b)
-        return same or direct(self.kind[a], self.kind[b])
+        if same or direct(self.kind[a], self.kind[b]):
+            return "direct"
+        return "none" if "no udp" in (self.kind[a], self.kind[b]) or not self.relays else "relay"
+
+    def path(self, a, b):
+        """The one they have."""
+        path = self.peer(a, b)["path"]
+        return path if path != "-" else "none"
 
     # ---- What is measured ----
 
