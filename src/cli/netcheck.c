@@ -66,6 +66,22 @@ static void print_coord(const json_t *coord)
                                     : "");
 }
 
+static void print_relays(const json_t *relays)
+{
+    const json_t *r;
+    size_t i;
+    char took[VELD_FORMAT_SIZE];
+    json_array_foreach(relays, i, r)
+    {
+        const json_t *rtt = json_object_get(r, "rtt_us");
+        bool answers = json_is_integer(rtt);
+        printf("%-22s %s %s%s%s\n", i ? "" : "Relays:", veld_json_text(r, "name"),
+               answers ? "answers in " : "does not answer",
+               answers ? veld_format_rtt((uint64_t)json_integer_value(rtt), took) : "",
+               json_is_true(json_object_get(r, "home")) ? ", a home of this machine" : "");
+    }
+}
+
 static const char *hairpin_text(const json_t *hairpin)
 {
     return json_is_true(hairpin)    ? "yes"
@@ -104,6 +120,7 @@ static void print(const json_t *answer)
     json_array_foreach(json_object_get(reach, "candidates"), i, e)
         printf("%-22s %s\n", i ? "" : "Candidates:", json_string_value(e));
     print_coord(json_object_get(answer, "coord"));
+    print_relays(json_object_get(answer, "relays"));
     print_servers(json_object_get(answer, "stun_servers"));
     print_paths(json_object_get(answer, "paths"));
 }

@@ -232,6 +232,11 @@ void veld_relays_tick(struct veld_control *c);
 /* It is removed or blocked. */
 void veld_relays_peer_gone(struct veld_control *c, uint32_t id);
 #define VELD_RELAYS_PATH_STRLEN 80
+/* The likeliest `max` of the network's relays; how many. */
+size_t veld_relays_list(const struct veld_control *c, uint32_t *out, size_t max);
+/* Its session sends, and to an address. */
+bool veld_relays_is_connected(const struct veld_control *c, uint32_t id,
+                              struct veld_peer_info *info);
 /* The name of the relay that this endpoint leads through; NULL: it is an address. Good until the peer changes. */
 const char *veld_relays_name(const struct veld_control *c, const struct veld_endpoint *at);
 /* "homes": [NAME, ...], and how many "circuits" this machine has asked for, into `reach`. */

@@ -5,6 +5,7 @@
     c, d  no UDP but to first  /
     first, r                   public; both relay
 """
+import json
 import re
 import signal
 import time
@@ -100,6 +101,15 @@ def test_the_relay_is_named_wherever_a_path_is(mesh):
     dump = mesh["a"].veld("peers", "--dump").stdout
     assert f"relay:{relay}" in next(line for line in dump.splitlines() if "\tb\t" in line)
     assert f"via relay {relay} in" in mesh["a"].veld("ping", "-c", "1", "b").stdout
+
+
+def test_netcheck_lists_relays_the_nearest_first(mesh):
+    seen = json.loads(mesh["a"].veld("netcheck", "--json").stdout)["relays"]
+    assert {r["name"] for r in seen} == set(RELAYS)
+    assert [r["rtt_us"] for r in seen] == sorted(r["rtt_us"] for r in seen)
+    assert all(r["home"] for r in seen)
+    text = mesh["a"].veld("netcheck").stdout
+    assert re.search(r"^Relays: +\w+ answers in [\d.]+ms, a home of this machine$", text, re.M), text
 
 
 def test_a_relay_sees_only_ciphertext(mesh):

@@ -1,19 +1,22 @@
 /*
  * `veld netcheck`: a round of questions to the STUN servers, waited for, and what is known of this
- * machine's reach besides: what the coord server takes to answer, and whether the NAT hairpins
- * (RFC 4787, 6), which is tried by a question to our own mapped address.
+ * machine's reach besides: what the coord server and relays take to answer, and whether the NAT
+ * hairpins (RFC 4787, 6), which is tried by a question to our own mapped address.
  */
 #include "control/control_impl.h"
 
 #include "base/bytes.h"
 #include "crypto/primitives.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define POLL_MS          50
 #define NETCHECK_WAIT_NS (4 * VELD_NS_PER_S) /* three questions; less than `veld` waits */
 #define HAIRPIN_GAP_NS   (250 * VELD_NS_PER_MS)
 #define HAIRPIN_SENDS    4
+#define RELAYS_MAX       8
+#define RELAYS_WAIT_NS   (2 * VELD_NS_PER_S) /* one that has no session is called */
 
 struct hairpin {
     struct veld_endpoint to; /* family 0: not begun */
@@ -29,6 +32,8 @@ struct veld_netcheck {
     uint64_t begun_ns;
     guint source;
     struct hairpin hairpin;
+    uint32_t relays[RELAYS_MAX];
+    size_t n_relays;
 };
 
 static json_t *servers(const struct veld_stun_client *client)
@@ -75,6 +80,74 @@ static json_t *coord(const struct veld_control *c)
     return json_pack("{s:s, s:o}", "address", veld_mesh_coord_address(c->mesh), "rtt_us",
                      rtt_ns ? json_integer((json_int_t)(rtt_ns / VELD_NS_PER_US))
                             : json_null());
+}
+
+/* ---- Relays ---- */
+
+/* Those with sessions are pinged, so that their round trips are fresh. */
+static void relays_begin(struct veld_netcheck *n)
+{
+    struct veld_control *c = n->control;
+    struct veld_peer_info info;
+    n->n_relays = veld_relays_list(c, n->relays, RELAYS_MAX);
+    for (size_t i = 0; i < n->n_relays; i++) {
+        if (veld_relays_is_connected(c, n->relays[i], &info))
+            veld_control_step(c,
+                              &(struct veld_event){.type = VELD_EV_PING, .peer = n->relays[i]});
+        else
+            (void)!veld_control_peer_call(c, n->relays[i]);
+    }
+}
+
+static bool relays_are_over(const struct veld_netcheck *n, uint64_t now_ns)
+{
+    struct veld_peer_info info;
+    bool all = true;
+    for (size_t i = 0; i < n->n_relays; i++)
+        all &= veld_relays_is_connected(n->control, n->relays[i], &info);
+    return all || now_ns - n->begun_ns >= RELAYS_WAIT_NS;
+}
+
+struct relay_view {
+    uint32_t id;
+    uint64_t rtt_ns; /* UINT64_MAX: it does not answer */
+};
+
+static int by_rtt(const void *a, const void *b)
+{
+    uint64_t x = ((const struct relay_view *)a)->rtt_ns;
+    uint64_t y = ((const struct relay_view *)b)->rtt_ns;
+    return (x > y) - (x < y);
+}
+
+/* The nearest first. */
+static json_t *relays(const struct veld_netcheck *n)
+{
+    const struct veld_control *c = n->control;
+    struct relay_view view[RELAYS_MAX];
+    json_t *list = json_array();
+    size_t count = 0;
+    for (size_t i = 0; i < n->n_relays; i++) {
+        struct veld_peer_info info;
+        if (!veld_peer_list_get(&c->peers, n->relays[i]))
+            continue; /* it has left meanwhile */
+        bool answers = veld_relays_is_connected(c, n->relays[i], &info) && info.rtt_ns;
+        view[count++] = (struct relay_view){n->relays[i], answers ? info.rtt_ns : UINT64_MAX};
+    }
+    if (count)
+        qsort(view, count, sizeof view[0], by_rtt);
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+        bool answers = view[i].rtt_ns != UINT64_MAX;
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:b, s:o}", "name", veld_control_peer_name(c, view[i].id, name),
+                      "home", veld_peer_list_get(&c->peers, view[i].id)->home_keepalive_s > 0,
+                      "rtt_us",
+                      answers ? json_integer((json_int_t)(view[i].rtt_ns / VELD_NS_PER_US))
+                              : json_null()));
+    }
+    return list;
 }
 
 /* ---- Hairpinning ---- */
@@ -132,9 +205,10 @@ static json_t *describe(const struct veld_control *c, const struct veld_netcheck
     bool answered =
         veld_stun_client_view(client, 4).answered || veld_stun_client_view(client, 6).answered;
     json_t *udp = client->n == 0 ? json_null() : json_boolean(answered);
-    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "version", 1, "udp", udp, "reach",
-                     veld_control_reach(c), "stun_servers", servers(client), "paths", paths(c),
-                     "coord", coord(c), "hairpin", hairpin(&n->hairpin));
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version", 1, "udp", udp,
+                     "reach", veld_control_reach(c), "stun_servers", servers(client), "paths",
+                     paths(c), "coord", coord(c), "relays", relays(n), "hairpin",
+                     hairpin(&n->hairpin));
 }
 
 static void finish(struct veld_netcheck *n, unsigned status, json_t *body)
@@ -155,7 +229,8 @@ static gboolean on_poll(gpointer data)
     if (veld_self_stun_has_begun(c))
         hairpin_begin(c, &n->hairpin);
     hairpin_step(c, &n->hairpin, now_ns);
-    if ((!veld_self_stun_is_over(c) || !hairpin_is_over(&n->hairpin)) &&
+    if ((!veld_self_stun_is_over(c) || !hairpin_is_over(&n->hairpin) ||
+         !relays_are_over(n, now_ns)) &&
         now_ns - n->begun_ns < NETCHECK_WAIT_NS)
         return G_SOURCE_CONTINUE;
     finish(n, 200, describe(c, n));
@@ -177,6 +252,7 @@ int veld_netcheck_begin(struct veld_control *c, struct veld_api_request *req,
                                 .source = g_timeout_add(POLL_MS, on_poll, n)};
     if (c->mesh)
         veld_mesh_coord_ask_time(c->mesh);
+    relays_begin(n);
     veld_self_stun_ask(c);
     return 0;
 }

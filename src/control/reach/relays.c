@@ -35,8 +35,8 @@ static bool may_relay(const struct veld_control *c, uint32_t id)
     return p && p->about->relay && !p->blocked;
 }
 
-/* Its session sends, and to an address. */
-static bool is_connected(const struct veld_control *c, uint32_t id, struct veld_peer_info *info)
+bool veld_relays_is_connected(const struct veld_control *c, uint32_t id,
+                              struct veld_peer_info *info)
 {
     return get_info(c, id, info) && info->state == VELD_PEER_ACTIVE &&
            info->endpoint.ip.family && !veld_endpoint_is_circuit(&info->endpoint);
@@ -56,7 +56,7 @@ static bool is_named(const struct veld_config_peer *about, const uint8_t pub[32]
 static enum veld_relay_standing standing_of(const struct veld_control *c, uint32_t id,
                                             struct veld_peer_info *info)
 {
-    if (is_connected(c, id, info))
+    if (veld_relays_is_connected(c, id, info))
         return VELD_RELAY_CONNECTED;
     bool failing = info->state == VELD_PEER_OFFLINE || info->attempts > 1 ||
                    (c->mesh && veld_mesh_says_offline(c->mesh, info->pub));
@@ -213,7 +213,7 @@ static enum veld_reached reached(void *ctx, uint32_t peer)
 static bool is_direct(void *ctx, uint32_t relay)
 {
     struct veld_peer_info info;
-    return is_connected(ctx, relay, &info);
+    return veld_relays_is_connected(ctx, relay, &info);
 }
 
 static int send_message(void *ctx, uint32_t relay, const struct veld_message *m)
@@ -251,20 +251,24 @@ static void on_ready(void *ctx, uint32_t peer, const struct veld_endpoint *list,
 
 /* ---- Homes ---- */
 
-static size_t look(void *ctx, uint32_t out[VELD_HOMING_LOOK_MAX])
+size_t veld_relays_list(const struct veld_control *c, uint32_t *out, size_t max)
 {
     struct veld_relay_candidate list[CONSIDERED_MAX];
-    size_t n = list_relays(ctx, UINT32_MAX, list);
-    n = veld_relay_choose(list, n, VELD_HOMING_LOOK_MAX);
+    size_t n = veld_relay_choose(list, list_relays(c, UINT32_MAX, list), max);
     for (size_t i = 0; i < n; i++)
         out[i] = list[i].id;
     return n;
 }
 
+static size_t look(void *ctx, uint32_t out[VELD_HOMING_LOOK_MAX])
+{
+    return veld_relays_list(ctx, out, VELD_HOMING_LOOK_MAX);
+}
+
 static uint64_t rtt_ns(void *ctx, uint32_t relay)
 {
     struct veld_peer_info info;
-    if (!is_connected(ctx, relay, &info))
+    if (!veld_relays_is_connected(ctx, relay, &info))
         return 0;
     return info.rtt_ns ? info.rtt_ns : 1; /* answered by us: not measured */
 }
