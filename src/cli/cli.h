@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <stddef.h>
 
-#define VELD_CLI_OPTIONS_MAX 12
+#define VELD_CLI_OPTIONS_MAX 16
 
 enum veld_cli_exit { VELD_CLI_DONE = 0, VELD_CLI_FAILED = 1, VELD_CLI_USAGE = 2 };
 
@@ -50,12 +50,11 @@ struct veld_cli {
 
 /* The commands, each in the file of its group. */
 extern const struct veld_cli_command veld_cmd_up, veld_cmd_down, veld_cmd_status,
-    veld_cmd_peers, veld_cmd_ping, veld_cmd_netcheck, veld_cmd_rekey, veld_cmd_keygen,
-    veld_cmd_pubkey, veld_cmd_version;
+    veld_cmd_peers, veld_cmd_ping, veld_cmd_netcheck, veld_cmd_rekey, veld_cmd_trust,
+    veld_cmd_keygen, veld_cmd_pubkey, veld_cmd_version;
 /* Those of the coord mode (coord/), where it is built. */
 extern const struct veld_cli_command veld_cmd_login, veld_cmd_join, veld_cmd_token,
-    veld_cmd_approve, veld_cmd_revoke, veld_cmd_trust, veld_cmd_set, veld_cmd_leave,
-    veld_cmd_owner;
+    veld_cmd_approve, veld_cmd_revoke, veld_cmd_set, veld_cmd_leave, veld_cmd_owner;
 
 /* "veld: ..." on standard error; returns VELD_CLI_FAILED, so that it can be the last statement. */
 int veld_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

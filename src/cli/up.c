@@ -7,6 +7,7 @@
 #endif
 #include "cli/launch.h"
 #include "cli/up.h"
+#include "cli/up_lan.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -25,13 +26,15 @@ enum {
     OPTION_CONFIG,
     OPTION_STATE_DIR,
     OPTION_ENGINE,
-    OPTION_NETWORK,
-    OPTION_NAME,
-    OPTION_ROUTES,
-    OPTION_ACCEPT_ROUTES,
+    OPTION_LAN,
+    OPTION_SECRET_FILE,
+    OPTION_NAME, /* from here on of a network, too */
     OPTION_LISTEN,
     OPTION_INTERFACE,
     OPTION_MTU,
+    OPTION_ROUTES, /* of a network alone */
+    OPTION_ACCEPT_ROUTES,
+    OPTION_NETWORK,
     OPTION_FINGERPRINT,
 };
 
@@ -122,12 +125,14 @@ static int check_config(const struct veld_cli *cli, const json_t *status)
 /* A daemon runs: is it the one that is wanted? */
 static int already_up(const struct veld_cli *cli, const json_t *status)
 {
+    const char *config = veld_json_text(status, "config");
+    bool is_lan = veld_up_lan_is(cli->option[OPTION_STATE_DIR], config);
     const char *wanted = cli->option[OPTION_NETWORK], *engine = cli->option[OPTION_ENGINE];
     const char *network =
         json_string_value(json_object_get(json_object_get(status, "network"), "name"));
     const char *used = veld_json_text(json_object_get(status, "dataplane"), "engine");
-    if (wanted && !network)
-        return fail_other("", veld_json_text(status, "config"));
+    if ((wanted && !network) || (cli->option[OPTION_LAN] && !is_lan))
+        return fail_other("", config);
     if (wanted && strcasecmp(wanted, network) != 0)
         return fail_other("network ", network);
     int rc = wanted ? VELD_CLI_DONE : check_config(cli, status);
@@ -135,14 +140,21 @@ static int already_up(const struct veld_cli *cli, const json_t *status)
         return rc;
     if (engine && strcmp(engine, "auto") != 0 && strcmp(engine, used) != 0)
         return fail_other("the engine ", used);
-    for (int i = OPTION_ROUTES; i <= OPTION_MTU; i++) {
-        if (cli->option[i])
+    for (int i = OPTION_SECRET_FILE; i <= OPTION_ACCEPT_ROUTES; i++) {
+        if (cli->option[i] && is_lan)
+            return veld_cli_fail(
+                "veld is already up; to go by another --%s, stop it first: sudo "
+                "veld down",
+                cli->command->options[i].name);
+        if (cli->option[i] && i >= OPTION_LISTEN)
             return veld_cli_fail(
                 "veld is already up; what it goes by is changed with: sudo veld "
                 "set --%s %s",
                 cli->command->options[i].name, cli->option[i]);
     }
     print_up(status);
+    if (is_lan)
+        veld_up_lan_tell(status, NULL);
     return VELD_CLI_DONE;
 }
 
@@ -234,6 +246,39 @@ int veld_up_check_engine(const char *engine, struct veld_diag *diag)
                      engine);
 }
 
+static struct veld_up_lan of_lan(const struct veld_cli *cli, const struct veld_up *up)
+{
+    return (struct veld_up_lan){.up = *up,
+                                .name = cli->option[OPTION_NAME],
+                                .secret_file = cli->option[OPTION_SECRET_FILE],
+                                .listen = cli->option[OPTION_LISTEN],
+                                .interface = cli->option[OPTION_INTERFACE],
+                                .mtu = cli->option[OPTION_MTU]};
+}
+
+static int up_lan(const struct veld_cli *cli, const struct veld_up *up)
+{
+    const struct veld_up_lan r = of_lan(cli, up);
+    return veld_up_lan(&r);
+}
+
+/* What is not of LAN mode goes not together with it. */
+static int check_lan(const struct veld_cli *cli, const struct veld_up *up,
+                     struct veld_diag *diag)
+{
+    const struct veld_up_lan r = of_lan(cli, up);
+    for (int i = OPTION_ROUTES; i <= OPTION_FINGERPRINT; i++) {
+        if (cli->option[i])
+            return veld_fail(diag, VELD_E_FORMAT, "--%s does not go together with --lan",
+                             cli->command->options[i].name);
+    }
+    if (up->config)
+        return veld_fail(diag, VELD_E_FORMAT,
+                         "pass --config or --lan, not both: in a config file, LAN mode is "
+                         "[mdns] with enabled = true");
+    return veld_up_lan_check(&r, diag);
+}
+
 #ifdef VELD_HAVE_COORD
 static struct veld_up_network of_network(const struct veld_cli *cli, const struct veld_up *up)
 {
@@ -258,7 +303,31 @@ static int check_forms(const struct veld_cli *cli, const struct veld_up *up,
 {
     const struct veld_up_network r = of_network(cli, up);
     int rc = veld_up_check_engine(up->engine, diag);
+    if (rc == 0 && cli->option[OPTION_SECRET_FILE] && !cli->option[OPTION_LAN])
+        rc = veld_fail(diag, VELD_E_FORMAT, "--secret-file is for --lan");
+    if (rc == 0 && cli->option[OPTION_LAN])
+        return check_lan(cli, up, diag);
     return rc < 0 ? rc : veld_up_network_check(&r, diag);
+}
+
+/* Neither a config file nor an option says what: LAN mode if that was told before. */
+static int start_known(const struct veld_cli *cli, struct veld_up *up)
+{
+    char state_dir[PATH_MAX], **names = NULL;
+    struct veld_diag diag;
+    size_t n = 0;
+    if (!veld_up_lan_is_kept(up->state_dir))
+        return up_network(cli, up);
+    if (veld_path_state_dir(up->state_dir, state_dir) < 0 ||
+        veld_profile_networks(state_dir, &names, &n, &diag) < 0)
+        return veld_cli_fail("the networks known here cannot be read; pass --lan");
+    const char *first = n ? names[0] : "";
+    int rc = n == 0 ? up_lan(cli, up)
+                    : veld_cli_fail("which? Pass --lan, or --network NAME, as in: veld up "
+                                    "--network %s",
+                                    first);
+    veld_names_free(names, n);
+    return rc;
 }
 
 /* By a network, where one was named, or there is no config file. */
@@ -267,6 +336,8 @@ static int start(const struct veld_cli *cli, struct veld_up *up)
     struct veld_diag diag;
     char config[PATH_MAX];
     bool needs_network = false;
+    if (cli->option[OPTION_LAN])
+        return up_lan(cli, up);
     for (int i = OPTION_NAME; i <= OPTION_FINGERPRINT; i++)
         needs_network = needs_network || cli->option[i];
     if (up->network && up->config)
@@ -277,26 +348,28 @@ static int start(const struct veld_cli *cli, struct veld_up *up)
         return up_network(cli, up);
     int rc = veld_path_config(up->config, config, &diag);
     if (rc == 0 && needs_network)
-        return veld_cli_fail("the options of a network need --network NAME (there is a config "
-                             "file, %s)",
+        return veld_cli_fail("the options of a network need --network NAME, or --lan (there is "
+                             "a config file, %s)",
                              config),
                VELD_CLI_USAGE;
-    return rc == VELD_E_NOENT ? up_network(cli, up) : veld_up_start(up);
+    return rc == VELD_E_NOENT ? start_known(cli, up) : veld_up_start(up);
 }
 #else
 static int check_forms(const struct veld_cli *cli, const struct veld_up *up,
                        struct veld_diag *diag)
 {
-    (void)cli;
-    return veld_up_check_engine(up->engine, diag);
+    int rc = veld_up_check_engine(up->engine, diag);
+    return rc == 0 && cli->option[OPTION_LAN] ? check_lan(cli, up, diag) : rc;
 }
 
 static int start(const struct veld_cli *cli, struct veld_up *up)
 {
     struct veld_diag diag;
     char config[PATH_MAX];
-    (void)cli;
-    if (veld_path_config(up->config, config, &diag) < 0)
+    int rc = veld_path_config(up->config, config, &diag);
+    if (cli->option[OPTION_LAN] || (rc == VELD_E_NOENT && veld_up_lan_is_kept(up->state_dir)))
+        return up_lan(cli, up);
+    if (rc < 0)
         return veld_cli_fail("%s; write one (veld-config(5) has an example), or name it: veld "
                              "up --config FILE",
                              diag.text);
@@ -329,18 +402,25 @@ const struct veld_cli_command veld_cmd_up = {
     .name = "up",
     .arguments = "",
 #ifdef VELD_HAVE_COORD
-    .summary = "bring the tunnel up: in a network, or by a config file",
+    .summary = "bring the tunnel up: in a network, on a LAN, or by a config file",
     .text =
         "With --network: joins the network, if this machine is no member yet, and starts\n"
         "veld-daemon. The first machine to name a network makes it; on others it asks to be\n"
         "let in, and waits (veld approve). The coord server is the one logged in to.\n"
-        "Without --network: by the config file, " VELD_DEFAULT_CONFIG " or\n"
+        "With --lan: makes a network of the machines of this LAN, without a server. Those "
+        "with\n"
+        "the same --secret-file find and trust each other by themselves; without one, each is\n"
+        "to be accepted on the other (veld trust).\n"
+        "Without both: by the config file, " VELD_DEFAULT_CONFIG " or\n"
         "$XDG_CONFIG_HOME/veld/config.toml, if there is one, else in the only network known.\n"
         "Returns when the tunnel is really up. Does nothing when it is up already. What is\n"
         "said of routes, listen, interface and mtu is kept; see veld set.\n",
 #else
     .summary = "start veld-daemon in the background and say what it did",
-    .text = "Without --config and VELD_CONFIG, the config is " VELD_DEFAULT_CONFIG ",\n"
+    .text = "With --lan: makes a network of the machines of this LAN, without a server. Those\n"
+            "with the same --secret-file find and trust each other by themselves; without\n"
+            "one, each is to be accepted on the other (veld trust).\n"
+            "Without --config and VELD_CONFIG, the config is " VELD_DEFAULT_CONFIG ",\n"
             "else $XDG_CONFIG_HOME/veld/config.toml. Returns when the tunnel is really up.\n"
             "Does nothing when it is up already.\n",
 #endif
@@ -349,14 +429,16 @@ const struct veld_cli_command veld_cmd_up = {
             {"config", '\0', "FILE", "the config file"},
             {"state-dir", '\0', "DIR", "where identity and networks are kept"},
             {"engine", '\0', "ENGINE", "how packets are carried: auto, io_uring or poll"},
-#ifdef VELD_HAVE_COORD
-            {"network", '\0', "NAME", "the network to make or join"},
-            {"name", '\0', "NAME", "this machine's name in it (default: host name)"},
-            {"routes", '\0', "NET,NET", "networks behind this machine, offered to others"},
-            {"accept-routes", '\0', "yes|no", "use what others offer (default yes)"},
+            {"lan", '\0', NULL, "with the machines of this LAN, without a server"},
+            {"secret-file", '\0', "FILE", "with those that have this secret; made if missing"},
+            {"name", '\0', "NAME", "this machine's name there (default: host name)"},
             {"listen", '\0', "ADDR:PORT", "where to listen (default :51820)"},
             {"interface", '\0', "IF", "the interface (default veld0)"},
             {"mtu", '\0', "N", "its MTU (default 1420)"},
+#ifdef VELD_HAVE_COORD
+            {"routes", '\0', "NET,NET", "networks behind this machine, offered to others"},
+            {"accept-routes", '\0', "yes|no", "use what others offer (default yes)"},
+            {"network", '\0', "NAME", "the network to make or join"},
             {"fingerprint", '\0', "TEXT", "the network's: join no other of that name"},
 #endif
         },

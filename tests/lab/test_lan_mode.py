@@ -277,3 +277,81 @@ def test_what_cannot_be_accepted(lan):
     a.veld("trust", "accept", lan.keys["bert"])
     again = a.veld("trust", "accept", lan.keys["bert"], check=False)
     assert again.returncode == 1 and "already" in again.stderr
+
+
+# ---- veld up --lan ----
+
+def ups(lan, machine, *options):
+    return machine.veld("up", "--lan", *options).stdout
+
+
+def downs(machine):
+    machine.veld("down")
+    eventually(lambda: not machine.has_interface(), "the interface is gone", 5)
+
+
+def test_one_line_and_a_secret(lan):
+    lan = lan("anna", "bert")
+    a, b = lan.machines.values()
+    file = a.dir / "lan.secret"
+    out = ups(lan, a, "--secret-file", file)
+    assert f"made {file}" in out and f"veld up --lan --secret-file {file}" in out, out
+    assert file.stat().st_mode & 0o777 == 0o600
+    copy = b.dir / "lan.secret"
+    copy.write_bytes(file.read_bytes())
+    copy.chmod(0o644)
+    failed = b.veld("up", "--lan", "--secret-file", copy, check=False)
+    assert failed.returncode == 1 and "chmod" in failed.stderr, failed.stderr
+    copy.chmod(0o600)
+    out = ups(lan, b, "--secret-file", copy, "--name", "Bertha")
+    assert "members found so far: 1" in out, out
+    reaches(a, "bertha.veld")
+    secret = file.read_text().strip()
+    for machine in (a, b):
+        argv = machine.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+        assert "veld-daemon" in argv and secret not in argv
+    # Down, and up again by what was told.
+    downs(b)
+    b.veld("up")
+    reaches(a, "bertha.veld")
+    assert b.status()["lan"]["secret"] is True
+    out = b.veld("up", "--lan").stdout
+    assert "already up" in out and "secret-file" in out, out
+    failed = b.veld("up", "--lan", "--name", "other", check=False)
+    assert failed.returncode == 1 and "veld down" in failed.stderr, failed.stderr
+    # What is not said again stays.
+    downs(b)
+    ups(lan, b, "--name", "bert", "--listen", ":5555")
+    reaches(a, "bert.veld")
+    assert b.status()["lan"]["secret"] is True and b.status()["listen"] == "[::]:5555"
+    for machine in (a, b):
+        downs(machine)
+
+
+def test_one_line_and_nothing_else(lan):
+    lan = lan("anna", "bert")
+    a, b = lan.machines.values()
+    out = ups(lan, a)
+    assert "on each other machine: sudo veld up --lan" in out, out
+    out = ups(lan, b)
+    assert lan.keys["anna"] in out and "veld trust accept NAME" in out, out
+    accept(a, b, lan), accept(b, a, lan)
+    reaches(a, "bert.veld")
+    for machine in (a, b):
+        downs(machine)
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--network", "mynet"], "--network does not go together with --lan"),
+    (["--routes", "192.168.7.0/24"], "--routes does not go together"),
+    (["--config", "x.toml"], "not both"),
+    (["--name", "a b"], "no name for a machine"),
+    (["--mtu", "7"], "--mtu"),
+    (["--listen", "here"], "--listen"),
+])
+def test_wrong_options(lan, options, says):
+    lan = lan("anna")
+    a = lan.machines["anna"]
+    failed = a.veld("up", "--lan", *options, check=False)
+    assert failed.returncode == 2 and says in failed.stderr, failed.stderr
+    assert not a.inside("var/lib/veld/lan.toml").exists()
