@@ -52,7 +52,22 @@ static enum veld_colour colour_of(const char *state)
     return strcmp(state, "idle") == 0 ? VELD_DIM : VELD_RED;
 }
 
-/* "active; direct 192.0.2.1:51820, mtu 1420", "active; relay NAME, ...", or the state alone. */
+/* Why it is not reached, after the state; of one that is offline instead of it. */
+static void why_text(const json_t *why, const char *state, char *out, size_t size)
+{
+    static const char peer[] = "peer ";
+    const char *text = veld_json_text(why, "text");
+    if (strcmp(veld_json_text(why, "reason"), "offline") == 0 &&
+        strncmp(text, peer, strlen(peer)) == 0)
+        snprintf(out, size, "%s", text + strlen(peer));
+    else
+        snprintf(out, size, "%s; %s", state, text);
+}
+
+/*
+ * "active; direct 192.0.2.1:51820, mtu 1420", "active; relay NAME, ...", "connecting; UDP blocked",
+ * or the state alone.
+ */
 static void state_text(const json_t *peer, char *out, size_t size)
 {
     const char *state = veld_json_text(peer, "state");
@@ -63,6 +78,8 @@ static void state_text(const json_t *peer, char *out, size_t size)
     if (strcmp(state, "active") == 0)
         snprintf(out, size, "%s; %s %s%s", state, veld_json_text(peer, "path"),
                  veld_json_text(peer, relayed ? "relay" : "endpoint"), mtu);
+    else if (json_is_object(json_object_get(peer, "why")))
+        why_text(json_object_get(peer, "why"), state, out, size);
     else
         snprintf(out, size, "%s", state);
 }

@@ -227,6 +227,8 @@ void veld_relays_on_use(struct veld_control *c, uint32_t peer);
 /* OPENED, OFFER, REFUSED, CLOSE, from a peer that may be used. */
 void veld_relays_on_message(struct veld_control *c, uint32_t relay,
                             const struct veld_message *m);
+/* Of relays that may lead to the peer, whether there are any, and what became of circuits. */
+void veld_relays_look(const struct veld_control *c, uint32_t peer, struct veld_why_facts *out);
 /* Twice a second. */
 void veld_relays_tick(struct veld_control *c);
 /* It is removed or blocked. */
@@ -244,6 +246,11 @@ void veld_relays_describe(const struct veld_control *c, json_t *reach);
 /* "direct IP:PORT", "relay NAME": returns `out`. */
 const char *veld_relays_path(const struct veld_control *c, const struct veld_endpoint *at,
                              char out[VELD_RELAYS_PATH_STRLEN]);
+
+/* reach/why_facts.c */
+/* Of a peer that is in no session; `p` has what the mesh says of it. */
+void veld_why_look(const struct veld_control *c, uint32_t id, const struct veld_status_peer *p,
+                   struct veld_why_facts *out);
 
 /* reach/self_stun.c */
 void veld_self_stun_start(struct veld_control *c);

@@ -44,24 +44,37 @@ void veld_pings_on_pong(struct veld_control *c, const struct veld_action *pong)
     }
 }
 
+/* ": UDP blocked; see ...", of a peer in no session; else "". */
+static void describe_why(const struct veld_control *c, uint32_t id, char *out, size_t size)
+{
+    char text[VELD_WHY_TEXT_STRLEN], next[VELD_WHY_NEXT_STRLEN];
+    struct veld_status_peer p = {0};
+    struct veld_why_facts facts;
+    out[0] = '\0';
+    if (veld_engine_peer_get(c->engine, id, &p.info) < 0 || p.info.state == VELD_PEER_ACTIVE)
+        return;
+    if (c->mesh)
+        veld_mesh_peer_status(c->mesh, p.info.pub, &p);
+    veld_why_look(c, id, &p, &facts);
+    enum veld_why why = veld_why(&facts);
+    snprintf(out, size, ": %s; %s",
+             veld_why_text(why, &facts, veld_clock_now().wall_ns / VELD_NS_PER_S, text),
+             veld_why_next(why, &facts, next));
+}
+
 void veld_pings_expire(struct veld_control *c, uint64_t now_ns)
 {
+    char name[64], why[VELD_WHY_TEXT_STRLEN + VELD_WHY_NEXT_STRLEN];
     for (size_t i = 0; i < PINGS_MAX; i++) {
+        uint32_t id = c->pings[i].peer;
         if (!c->pings[i].request || c->pings[i].deadline_ns > now_ns)
             continue;
-        char name[64];
-        struct veld_peer_info info;
-        bool reachable = veld_engine_peer_get(c->engine, c->pings[i].peer, &info) == 0 &&
-                         info.endpoint.ip.family;
-        answer(&c->pings[i], 504,
-               json_pack("{s:o}", "error",
-                         json_sprintf(reachable
-                                          ? "no answer from %s within %d s"
-                                          : "%s has no known endpoint yet; it must call this "
-                                            "machine first, or give its endpoint in the "
-                                            "config (%d s waited)",
-                                      veld_control_peer_name(c, c->pings[i].peer, name),
-                                      PING_TIMEOUT_S)));
+        describe_why(c, id, why, sizeof why);
+        answer(
+            &c->pings[i], 504,
+            json_pack("{s:o}", "error",
+                      json_sprintf("no answer from %s within %d s%s",
+                                   veld_control_peer_name(c, id, name), PING_TIMEOUT_S, why)));
     }
 }
 

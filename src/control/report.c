@@ -10,6 +10,15 @@
 #define HEALTH_MAX      (7 + 16) /* ours, and the mesh's or LAN mode's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
+/* Wanted, and asked for often enough; or known to be away without asking. */
+static bool is_in_vain(const struct veld_status_peer *p)
+{
+    const struct veld_peer_info *info = &p->info;
+    return info->state == VELD_PEER_OFFLINE || (info->state == VELD_PEER_IDLE && p->offline) ||
+           (info->state == VELD_PEER_CONNECTING &&
+            (info->attempts >= ATTEMPTS_SILENT || !info->endpoint.ip.family));
+}
+
 /* `*n` of them. */
 static struct veld_status_peer *gather_peers(const struct veld_control *c, size_t *n)
 {
@@ -29,64 +38,63 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c, size_
             veld_dataplane_peer_activity(c->dataplane, id, &s->activity) < 0)
             continue;
         s->relay = veld_relays_name(c, &s->info.endpoint);
+        if (!is_in_vain(s))
+            continue;
+        veld_why_look(c, id, s, &s->facts);
+        s->why = veld_why(&s->facts);
     }
     return list;
 }
 
-static bool is_silent(const struct veld_peer_info *info)
+/* Who is not expected to be reached is not worth a word. */
+static bool is_missed(const struct veld_status_peer *p)
 {
-    return info->endpoint.ip.family &&
-           (info->state == VELD_PEER_OFFLINE ||
-            (info->state == VELD_PEER_CONNECTING && info->attempts >= ATTEMPTS_SILENT));
+    bool calls_us = p->why == VELD_WHY_NO_ENDPOINT && !p->is_member;
+    return p->why != VELD_WHY_NONE && p->info.state != VELD_PEER_IDLE && !calls_us;
 }
 
-/* About the first of the peers that do not answer; empty: there is none. */
-static void describe_silence(const struct veld_control *c, const struct veld_status_peer *peers,
-                             size_t n_peers, struct veld_diag *out)
+/* About the first of the peers that are not reached; empty: there is none. */
+static void describe_missed(const struct veld_status_peer *peers, size_t n_peers,
+                            uint64_t now_s, struct veld_diag *out)
 {
-    char name[VELD_IP_STRLEN], at[VELD_ENDPOINT_STRLEN];
-    size_t first = 0, n = 0;
+    char ip[VELD_IP_STRLEN], at[VELD_ENDPOINT_STRLEN];
+    char text[VELD_WHY_TEXT_STRLEN], next[VELD_WHY_NEXT_STRLEN];
+    const struct veld_status_peer *p = NULL;
+    size_t n = 0;
     for (size_t i = n_peers; i-- > 0;) {
-        if (is_silent(&peers[i].info)) {
-            first = i;
+        if (is_missed(&peers[i])) {
+            p = &peers[i];
             n++;
         }
     }
     out->text[0] = '\0';
     if (n == 0)
         return;
-    const struct veld_endpoint *to = &peers[first].info.endpoint;
-    const struct veld_config_peer *peer = peers[first].config;
-    veld_endpoint_format(to, at);
-    if (c->mesh || c->lan_mode) {
-        snprintf(out->text, sizeof out->text,
-                 "%s does not answer at %s%s; see there that veld is up (veld status) and that "
-                 "UDP port %u is open",
-                 peer->name, at, n > 1 ? ", nor do others" : "", to->port);
-        return;
-    }
-    snprintf(
-        out->text, sizeof out->text,
-        "%s does not answer at %s%s; see there that veld is up (veld status), that its "
-        "config names this machine's key (veld pubkey) and the same network secret, if any, "
-        "and that UDP port %u is open",
-        peer->name[0] ? peer->name : veld_ip_format(&peer->addrs[0], name), at,
-        n > 1 ? ", nor do others" : "", to->port);
+    const struct veld_config_peer *about = p->config;
+    const char *name = about->name[0] ? about->name : veld_ip_format(&about->addrs[0], ip);
+    veld_why_text(p->why, &p->facts, now_s, text);
+    veld_why_next(p->why, &p->facts, next);
+    if (p->why == VELD_WHY_SILENT && p->facts.at.ip.family)
+        snprintf(out->text, sizeof out->text, "%s does not answer at %s%s; %s", name,
+                 veld_endpoint_format(&p->facts.at, at), n > 1 ? ", nor do others" : "", next);
+    else
+        snprintf(out->text, sizeof out->text, "%s is not reached%s: %s; %s", name,
+                 n > 1 ? ", nor are others" : "", text, next);
 }
 
 /* Sentences with the command that mends each; `out` borrows from all that is given. */
 static size_t gather_health(const struct veld_control *c,
                             const struct veld_dataplane_info *info,
-                            const struct veld_status_mesh *mesh,
-                            const struct veld_diag *silence, const char *out[HEALTH_MAX])
+                            const struct veld_status_mesh *mesh, const struct veld_diag *missed,
+                            const char *out[HEALTH_MAX])
 {
     size_t n = 0;
     for (size_t i = 0; mesh && i < mesh->n_health; i++)
         out[n++] = mesh->health[i];
     if (c->lan_mode)
         n += veld_lan_mode_health(c->lan_mode, out + n);
-    if (silence->text[0])
-        out[n++] = silence->text;
+    if (missed->text[0])
+        out[n++] = missed->text;
     if (veld_self_stun_is_silent(c))
         out[n++] =
             "UDP seems blocked: none of stun_servers answers; see that the firewall lets "
@@ -146,6 +154,7 @@ json_t *veld_control_status(void *ctx)
         .pub = c->identity->pub,
         .pid = getpid(),
         .started_wall_ns = c->started_wall_ns,
+        .now_wall_ns = veld_clock_now().wall_ns,
         .dns_server = "-",
         .dns_method = c->resolver ? veld_resolver_method(c->resolver) : "off",
         .settled = !c->publish.due_source,
@@ -168,14 +177,14 @@ json_t *veld_control_status(void *ctx)
     struct veld_status_peer *peers = gather_peers(c, &s.n_peers);
     if (!peers)
         return NULL;
-    struct veld_diag silence;
+    struct veld_diag missed;
     struct veld_status_mesh mesh;
     if (c->mesh) {
         veld_mesh_status(c->mesh, &mesh);
         s.mesh = &mesh;
     }
-    describe_silence(c, peers, s.n_peers, &silence);
-    s.n_health = gather_health(c, &s.dataplane, s.mesh, &silence, health);
+    describe_missed(peers, s.n_peers, s.now_wall_ns / VELD_NS_PER_S, &missed);
+    s.n_health = gather_health(c, &s.dataplane, s.mesh, &missed, health);
     s.peers = peers;
     json_t *json = veld_status_json(&s);
     if (json)

@@ -208,6 +208,28 @@ Test(status, a_path_by_a_relay_names_it)
     json_decref(json);
 }
 
+Test(status, who_is_not_reached_has_a_reason)
+{
+    const struct veld_status_peer list[] = {{.config = &peers[0],
+                                             .info = {.state = VELD_PEER_CONNECTING},
+                                             .why = VELD_WHY_NO_COMMON},
+                                            {.config = &peers[1]}};
+    static const uint8_t pub[32];
+    struct veld_status s = {
+        .config = &config,
+        .pub = pub,
+        .dataplane = {.aead = "", .engine = "", .engine_features = "", .offload = ""},
+        .dns_method = "off",
+        .peers = list,
+        .n_peers = 2};
+    json_t *json = veld_status_json(&s);
+    cr_assert_str_eq(STR("peers.0.why.reason"), "no_common_candidate");
+    cr_assert_str_eq(STR("peers.0.why.text"), "no common candidate");
+    cr_assert_not_null(strstr(STR("peers.0.why.next"), "veld set --relay yes"));
+    cr_assert(json_is_null(at(json, "peers.1.why")));
+    json_decref(json);
+}
+
 Test(status, a_state_says_why_nothing_is_said)
 {
     static const char *const texts[] = {[VELD_PEER_IDLE] = "idle",

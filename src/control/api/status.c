@@ -83,7 +83,19 @@ static json_t *peer_state(const struct veld_status_peer *p)
     return json_string(state_name(p->info.state));
 }
 
-static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
+static json_t *why_json(struct builder *b, const struct veld_status_peer *p, uint64_t now_s)
+{
+    char text[VELD_WHY_TEXT_STRLEN], next[VELD_WHY_NEXT_STRLEN];
+    if (p->why == VELD_WHY_NONE)
+        return json_null();
+    json_t *o = json_object();
+    put(b, o, "reason", json_string(veld_why_name(p->why)));
+    put(b, o, "text", json_string(veld_why_text(p->why, &p->facts, now_s, text)));
+    put(b, o, "next", json_string(veld_why_next(p->why, &p->facts, next)));
+    return o;
+}
+
+static json_t *peer_json(struct builder *b, const struct veld_status_peer *p, uint64_t now_s)
 {
     const struct veld_config_peer *c = p->config;
     const struct veld_peer_info *info = &p->info;
@@ -102,6 +114,7 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p)
     put(b, o, "state", peer_state(p));
     if (p->is_member)
         put(b, o, "online", json_boolean(p->online));
+    put(b, o, "why", why_json(b, p, now_s));
     put(b, o, "path", json_string(!active ? "-" : p->relay ? "relay" : "direct"));
     put(b, o, "relay", active && p->relay ? json_string(p->relay) : json_null());
     put(b, o, "relays", json_boolean(c->relay));
@@ -267,7 +280,7 @@ static json_t *peers_json(struct builder *b, const struct veld_status *s)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < s->n_peers; i++)
-        append(b, list, peer_json(b, &s->peers[i]));
+        append(b, list, peer_json(b, &s->peers[i], s->now_wall_ns / VELD_NS_PER_S));
     return list;
 }
 

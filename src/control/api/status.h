@@ -10,6 +10,7 @@
 
 #include "control/config/config.h"
 #include "control/engine/engine.h"
+#include "control/reach/why.h"
 #include "dataplane/dataplane.h"
 
 #include <jansson.h>
@@ -21,6 +22,10 @@ struct veld_status_peer {
     const struct veld_config_peer *config;
     const char *blocked;    /* of a member: why it is; NULL: see the state */
     bool is_member, online; /* online: as the coord server says */
+    bool offline;           /* the same; neither while it cannot be asked */
+    uint64_t last_seen_s;   /* by the coord server; 0: not known */
+    enum veld_why why;      /* it is not reached; NONE: it is, or nobody wants it */
+    struct veld_why_facts facts;
     struct veld_peer_info info;
     struct veld_activity activity;
     const char *relay;   /* the path leads through this one; NULL: it is direct; borrowed */
@@ -68,7 +73,7 @@ struct veld_status {
     const struct veld_config *config;
     const uint8_t *pub; /* 32 bytes */
     pid_t pid;
-    uint64_t started_wall_ns;
+    uint64_t started_wall_ns, now_wall_ns;
     struct veld_dataplane_info dataplane;
     struct veld_dataplane_stats dataplane_stats;
     const struct veld_dataplane_worker *workers; /* dataplane.workers of them */

@@ -18,6 +18,8 @@ void veld_mesh_peer_status(const struct veld_mesh *m, const uint8_t pub[32],
         return;
     out->is_member = true;
     out->online = member->online && veld_link_is_connected(m->link);
+    out->offline = !member->online && veld_link_is_connected(m->link);
+    out->last_seen_s = member->last_seen_s;
     if (m->self_revoked)
         out->blocked = "this machine was revoked";
     else if (member->standing != VELD_MEMBER_GOOD)

@@ -370,6 +370,21 @@ void veld_relays_peer_gone(struct veld_control *c, uint32_t id)
     run(c); /* whoever was reached through it learns that it is not */
 }
 
+void veld_relays_look(const struct veld_control *c, uint32_t peer, struct veld_why_facts *out)
+{
+    uint32_t id = 0;
+    out->relays = false;
+    for (; !out->relays && veld_peer_list_next(&c->peers, &id); id++)
+        out->relays = id != peer && may_relay(c, id);
+    if (!c->relays)
+        return;
+    struct veld_own_circuits_counts n = veld_own_circuits_count(c->relays->circuits, peer);
+    out->asked = n.asked;
+    out->ready = n.ready;
+    out->refused = n.refused;
+    out->refusal = n.refusal;
+}
+
 const char *veld_relays_name(const struct veld_control *c, const struct veld_endpoint *at)
 {
     uint32_t relay;
