@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import sys
+import time
 
 import pytest
 from nacl.signing import SigningKey
@@ -77,7 +78,7 @@ def derived(machine, lan):
     """The name of a machine that has told none."""
     key = base64.b64decode(lan.keys[machine.name])
     digits = hashlib.sha256(key).hexdigest()
-    return f"k{digits[:4]}-{digits[4:8]}-{digits[8:12]}"
+    return "k" + "-".join(digits[i:i + 4] for i in range(0, 20, 4))
 
 
 def keys_of_nobody(n):
@@ -189,6 +190,25 @@ def test_whoever_announces_hundreds_keeps_nobody_out(lan):
     b.start(lan.config(b, SECRET))
     reaches(a, "bert.veld", 30)
     assert names(a) == {"bert"}
+
+
+def test_nobody_elsewhere_is_called(lan):
+    """A device that names an address behind the router: it would have us knock at a stranger's."""
+    lan = lan("anna", "mallory")
+    a, mallory = lan.machines.values()
+    a.sh("ip route add default via 192.0.2.3")  # mallory
+    a.start(lan.config(a, SECRET))
+    capture = mallory.spawn_traffic("forwarded", "eth0", 51820)
+    elsewhere, here = keys_of_nobody(2)
+    mallory.run(sys.executable, LAB / "mdns.py", "say", "eth0",
+                input="\n".join(mdns.device(f"fake{n}", key, [at]).hex() for n, (key, at) in
+                                enumerate([(elsewhere, "198.51.100.7"), (here, "192.0.2.77"),
+                                           (here, "192.0.2.3")])))
+    eventually(lambda: "192.0.2.3" in capture.out(), lambda: f"one is called: {capture.out()}", 20)
+    time.sleep(1)
+    capture.stop()
+    a.sh("ip route del default")
+    assert "198.51.100.7" not in capture.out()
 
 
 # ---- Without one ----

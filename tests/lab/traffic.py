@@ -193,6 +193,18 @@ def capture(interface, port):
             print(packet[28:int.from_bytes(packet[2:4], "big")].hex(), flush=True)
 
 
+def forwarded(interface, port):
+    """Where UDP to this port goes that comes in here, to whomever."""
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    s.bind((interface, 0x0800))
+    print("ready", flush=True)
+    while True:
+        packet, where = s.recvfrom(65536)
+        if where[2] == socket.PACKET_HOST and packet[9] == 17 and \
+                int.from_bytes(packet[22:24], "big") == int(port):
+            print(socket.inet_ntoa(packet[16:20]), flush=True)
+
+
 def first_datagram(payload):
     """The first of the datagrams that the kernel carries as one: up to the next header alike."""
     head = payload[:8]  # type, flags, lane, version, index
@@ -335,6 +347,6 @@ def flood(address, port, seconds):
 if __name__ == "__main__":
     {"sink": sink, "source": source, "udp-echo": udp_echo, "udp-ask": udp_ask, "count": count,
      "numbers": numbers, "pace": pace, "segments": segments, "fire": fire, "capture": capture,
-     "meddle": meddle, "inject": inject, "lanes": lanes, "chat": chat,
+     "forwarded": forwarded, "meddle": meddle, "inject": inject, "lanes": lanes, "chat": chat,
      "tcp-echo": tcp_echo, "talk": talk,
      "flood": flood}[sys.argv[1]](*sys.argv[2:])

@@ -41,10 +41,11 @@ Test(lan_pending, names_of_keys)
     cr_assert_eq(strncmp(name + 6, fingerprint + 4, 4), 0);
     cr_assert_eq(strncmp(name + 11, fingerprint + 8, 4), 0);
     cr_assert(veld_lan_name_is_derived(name));
-    cr_assert(veld_lan_name_is_derived("k0123-4567-89ab"));
-    static const char *const others[] = {"k0123-4567-89a",  "k0123-4567-89abc",
-                                         "l0123-4567-89ab", "k0123-4567x89ab",
-                                         "k0123-4567-89ag", "laptop"};
+    cr_assert(veld_lan_name_is_derived("k0123-4567-89ab-cdef-0123"));
+    static const char *const others[] = {
+        "k0123-4567-89ab-cdef-012",  "k0123-4567-89ab-cdef-01234", "l0123-4567-89ab-cdef-0123",
+        "k0123-4567x89ab-cdef-0123", "k0123-4567-89ag-cdef-0123",  "laptop",
+    };
     for (size_t i = 0; i < VELD_ARRAY_LEN(others); i++)
         cr_assert_not(veld_lan_name_is_derived(others[i]), "%s", others[i]);
 }
@@ -118,9 +119,9 @@ Test(lan_pending, as_people_call_them)
         cr_assert_eq(veld_lan_pending_find(&pending, called[i], &found), 0, "%s", called[i]);
         cr_assert_eq(found->list[0].port, 3);
     }
-    fingerprint[8] = '\0';
+    fingerprint[20] = '\0';
     cr_assert_eq(veld_lan_pending_find(&pending, fingerprint, &found), 0);
-    fingerprint[7] = '\0';
+    fingerprint[19] = '\0';
     cr_assert_eq(veld_lan_pending_find(&pending, fingerprint, &found), VELD_E_NOENT,
                  "so few digits are anybody's");
     cr_assert_eq(veld_lan_pending_find(&pending, "", &found), VELD_E_NOENT);

@@ -30,8 +30,8 @@ const char *veld_lan_name(const uint8_t pub[32], char out[VELD_LAN_NAME_STRLEN])
     veld_pubkey_fingerprint(pub, digits);
     size_t n = 0;
     out[n++] = 'k';
-    for (size_t i = 0; i < 12; i++) {
-        if (i == 4 || i == 8)
+    for (size_t i = 0; i < 4 * VELD_LAN_NAME_GROUPS; i++) {
+        if (i > 0 && i % 4 == 0)
             out[n++] = '-';
         out[n++] = digits[i];
     }
@@ -44,7 +44,7 @@ bool veld_lan_name_is_derived(const char *name)
     if (strlen(name) != VELD_LAN_NAME_STRLEN - 1 || name[0] != 'k')
         return false;
     for (size_t i = 1; name[i]; i++) {
-        if (i == 5 || i == 10 ? name[i] != '-' : !strchr("0123456789abcdef", name[i]))
+        if (i % 5 == 0 ? name[i] != '-' : !strchr("0123456789abcdef", name[i]))
             return false;
     }
     return true;

@@ -18,13 +18,34 @@ struct veld_lan {
         *devices; /* by P: a struct veld_lan_report, owned; as many as discovery.h says */
 };
 
+/*
+ * What is on a link of this machine. Announcements are anybody's: an address elsewhere would make
+ * this machine call whomever they name.
+ */
+static size_t keep_on_link(const struct veld_control *c, const struct veld_endpoint *list,
+                           size_t n, struct veld_endpoint out[VELD_LAN_ADDRESSES_MAX])
+{
+    const struct veld_prefix *own;
+    size_t n_own = veld_self_addresses(c->self, &own), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool on_link = list[i].scope != 0; /* link-local, and of which link */
+        for (size_t k = 0; !on_link && k < n_own; k++)
+            on_link = veld_prefix_contains(&own[k], &list[i].ip);
+        if (on_link)
+            out[kept++] = list[i];
+    }
+    return kept;
+}
+
 static void set_known(struct veld_control *c, uint32_t peer, const struct veld_endpoint *list,
                       size_t n)
 {
     struct veld_endpoint usable[VELD_MEMBER_ENDPOINTS_MAX];
     char name[64], first[VELD_ENDPOINT_STRLEN];
     struct veld_endpoints_from self = veld_exchange_own_endpoints(c);
-    size_t n_usable = veld_endpoints_usable(&self, NULL, 0, list, n, usable);
+    struct veld_endpoint near[VELD_LAN_ADDRESSES_MAX];
+    n = keep_on_link(c, list, n, near);
+    size_t n_usable = veld_endpoints_usable(&self, NULL, 0, near, n, usable);
     int rc = veld_control_peer_known(c, peer, VELD_KNOWN_LAN, usable, n_usable);
     if (rc > 0 && n_usable > 0)
         VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: found on the LAN at %s",
@@ -33,6 +54,14 @@ static void set_known(struct veld_control *c, uint32_t peer, const struct veld_e
     else if (rc < 0)
         veld_warn("%s, found on the LAN: %s", veld_control_peer_name(c, peer, name),
                   veld_strerror(rc));
+}
+
+static void tell_mode(struct veld_control *c, const uint8_t pub[32],
+                      const struct veld_endpoint *list, size_t n)
+{
+    struct veld_endpoint near[VELD_LAN_ADDRESSES_MAX];
+    n = keep_on_link(c, list, n, near);
+    veld_lan_mode_on_stranger(c->lan_mode, pub, near, n);
 }
 
 static void on_device(void *ctx, const uint8_t pub[32], const struct veld_endpoint *list,
@@ -53,7 +82,7 @@ static void on_device(void *ctx, const uint8_t pub[32], const struct veld_endpoi
     if (veld_control_peer_find_pub(c, pub, &peer))
         set_known(c, peer, list, n);
     else if (c->lan_mode)
-        veld_lan_mode_on_stranger(c->lan_mode, pub, list, n);
+        tell_mode(c, pub, list, n);
 }
 
 void veld_control_lan_again(struct veld_control *c, const uint8_t pub[32])
@@ -61,7 +90,7 @@ void veld_control_lan_again(struct veld_control *c, const uint8_t pub[32])
     const struct veld_lan_report *device =
         c->lan ? g_hash_table_lookup(c->lan->devices, pub) : NULL;
     if (device)
-        veld_lan_mode_on_stranger(c->lan_mode, pub, device->at, device->n);
+        tell_mode(c, pub, device->at, device->n);
 }
 
 void veld_lan_on_peer(struct veld_control *c, uint32_t peer, const uint8_t pub[32])

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define DIGITS_MIN 8
+#define DIGITS_MIN (4 * VELD_LAN_NAME_GROUPS) /* as many as a name has */
 
 static size_t index_of(const struct veld_lan_pending *p, const uint8_t pub[32])
 {

@@ -35,7 +35,7 @@ void veld_lan_pending_put(struct veld_lan_pending *p, const uint8_t pub[32],
 /* Nothing when it is not there. */
 void veld_lan_pending_remove(struct veld_lan_pending *p, const uint8_t pub[32]);
 /*
- * By derived name, public key, or fingerprint or 8 of its digits and more, as people type them.
+ * By derived name, public key, or fingerprint or 20 of its digits and more, as people type them.
  * VELD_E_NOENT; VELD_E_STATE: several are called so. Good until the next change.
  */
 VELD_MUST_USE int veld_lan_pending_find(const struct veld_lan_pending *p, const char *text,
