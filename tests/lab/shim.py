@@ -8,7 +8,7 @@ Datagrams to LISTEN go to TARGET from a socket of their own, and answers go back
 to whoever spoke last. Commands come as lines on stdin, each answered by one line
 of JSON:
 
-    set KEY VALUE     loss, duplicate, reorder in percent; delay, jitter in ms; seed
+    set KEY VALUE     loss, duplicate, reorder, corrupt in percent; delay, jitter in ms; seed
     stats             what was done, by direction
     types             how many passed of each type, by direction
     forget            forget the remembered datagrams
@@ -49,14 +49,16 @@ def altered(datagram, how):
 
 class Direction:
     def __init__(self):
-        self.stats = collections.Counter(passed=0, lost=0, duplicated=0, reordered=0)
+        self.stats = collections.Counter(passed=0, lost=0, duplicated=0, reordered=0,
+                                         corrupted=0)
         self.types = collections.Counter()
         self.remembered = collections.deque(maxlen=REMEMBERED)
 
 
 class Relay:
     def __init__(self, listen, target):
-        self.settings = dict(loss=0.0, duplicate=0.0, reorder=0.0, delay=0.0, jitter=0.0)
+        self.settings = dict(loss=0.0, duplicate=0.0, reorder=0.0, corrupt=0.0, delay=0.0,
+                             jitter=0.0)
         self.chance = random.Random(1)
         self.client = None  # who spoke last
         self.waiting = []   # heap of (when, order, direction name, datagram)
@@ -109,6 +111,11 @@ class Relay:
             return
         d.stats["passed"] += 1
         d.types[f"{datagram[0]:#x}"] += 1
+        if hit(rates["corrupt"]):
+            d.stats["corrupted"] += 1
+            bit = self.chance.randrange(8 * len(datagram))
+            datagram = (int.from_bytes(datagram, "little") ^ 1 << bit).to_bytes(
+                len(datagram), "little")
         delay = rates["delay"] + self.chance.uniform(0, rates["jitter"])
         if hit(rates["reorder"]):
             d.stats["reordered"] += 1
