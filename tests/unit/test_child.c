@@ -83,10 +83,13 @@ Test(child, that_is_not_there)
     cr_assert_eq(calls, 0);
 }
 
+/* Of too much what fits would end with a line's end. */
 Test(child, too_much_and_half_a_line_are_nothing)
 {
     static const char *const scripts[] = {
-        "while :; do echo 0123456789012345678901234567890123456789; done", "printf half", ":"};
+        "while :; do echo 012345678901234567890123456789012345678901234567890123456789012; "
+        "done",
+        "printf half", ":"};
     for (unsigned i = 0; i < 3; i++) {
         start(scripts[i], 5000);
         g_main_loop_run(loop);

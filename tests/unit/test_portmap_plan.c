@@ -172,6 +172,9 @@ Test(portmap_plan, an_answer_of_an_earlier_network_is_dropped)
     cr_assert_not(veld_portmap_plan_holds(&plan));
     veld_portmap_plan_on_answer(&plan, next, &a, now);
     cr_assert(veld_portmap_plan_holds(&plan));
+    a.result = VELD_PORTMAP_REFUSED;
+    veld_portmap_plan_on_answer(&plan, next, &a, now);
+    cr_assert(veld_portmap_plan_holds(&plan), "each question has one answer");
 }
 
 Test(portmap_plan, another_network_ends_what_is_held_and_the_pauses)
