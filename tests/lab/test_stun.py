@@ -7,6 +7,7 @@ import os
 import sys
 
 import pytest
+from nat import Internet
 from net import PORT, Net, eventually, toml
 from pair import Pair
 
@@ -116,6 +117,19 @@ def test_netcheck_tells_it_to_people_and_to_programs(behind):
     a.stop()
     stopped = a.veld("netcheck", check=False)
     assert stopped.returncode == 1 and "veld up" in stopped.stderr, stopped.stderr
+
+
+@pytest.mark.parametrize("kind, hairpins", [("hairpin", True), ("full cone", False)])
+def test_netcheck_tells_whether_the_nat_hairpins(net, kind, hairpins):
+    internet = Internet(net)
+    a, = internet.nat(kind, "machine-a")
+    process = internet.public("stun", 2).spawn(sys.executable, SERVER, "203.0.113.2")
+    eventually(lambda: "ready" in process.out(), "the STUN server is ready")
+    a.keygen()
+    a.start(toml(vpn_ip=["10.0.0.1/24"], name="machine-a", stun_servers=["203.0.113.2:3478"]))
+    eventually(lambda: reach(a)["ipv4"]["answered"] == 1, "it is known where it is seen")
+    assert json.loads(a.veld("netcheck", "--json").stdout)["hairpin"] is hairpins
+    assert f"Hairpinning:           {'yes' if hairpins else 'no'}" in a.veld("netcheck").stdout
 
 
 def test_a_mapping_that_ended_is_asked_for_anew_when_a_peer_is_sought(behind):

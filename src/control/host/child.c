@@ -122,7 +122,8 @@ static int find_program(const char *name, char out[PATH_MAX])
 
 /*
  * By posix_spawn, which shares the daemon's memory until the program runs: a fork would copy its
- * page tables, and have workers fault on every page they write.
+ * page tables, and have workers fault on every page they write. In a group of its own: a terminal's Ctrl-C is the
+ * daemon's to answer.
  */
 static int spawn(struct veld_child *child, const char *path, char *const argv[], int output)
 {
@@ -146,8 +147,9 @@ static int spawn(struct veld_child *child, const char *path, char *const argv[],
     if (rc == 0)
         rc = posix_spawnattr_setsigdefault(&attributes, &all);
     if (rc == 0)
-        rc = posix_spawnattr_setflags(&attributes,
-                                      POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        rc = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                                       POSIX_SPAWN_SETSIGDEF |
+                                                       POSIX_SPAWN_SETPGROUP);
     if (rc == 0)
         rc = posix_spawn(&child->pid, path, &files, &attributes, argv, no_environment);
     posix_spawn_file_actions_destroy(&files);

@@ -1,11 +1,12 @@
 /*
  * `veld netcheck`: a round of questions to the STUN servers, waited for, and what is known of this
  * machine's reach besides: what the coord server and relays take to answer, and whether the NAT
- * hairpins (RFC 4787, 6), which is tried by a question to our own mapped address.
+ * hairpins (hairpin.h).
  */
 #include "control/control_impl.h"
 
 #include "base/bytes.h"
+#include "control/reach/hairpin.h"
 #include "crypto/primitives.h"
 
 #include <stdlib.h>
@@ -13,25 +14,15 @@
 
 #define POLL_MS          50
 #define NETCHECK_WAIT_NS (4 * VELD_NS_PER_S) /* three questions; less than `veld` waits */
-#define HAIRPIN_GAP_NS   (250 * VELD_NS_PER_MS)
-#define HAIRPIN_SENDS    4
 #define RELAYS_MAX       8
 #define RELAYS_WAIT_NS   (2 * VELD_NS_PER_S) /* one that has no session is called */
-
-struct hairpin {
-    struct veld_endpoint to; /* family 0: not begun */
-    uint8_t id[VELD_STUN_ID_SIZE];
-    unsigned sent;
-    uint64_t next_ns;
-    bool came;
-};
 
 struct veld_netcheck {
     struct veld_control *control;
     struct veld_api_request *request;
     uint64_t begun_ns;
     guint source;
-    struct hairpin hairpin;
+    struct veld_hairpin hairpin;
     uint32_t relays[RELAYS_MAX];
     size_t n_relays;
 };
@@ -152,49 +143,39 @@ static json_t *relays(const struct veld_netcheck *n)
 
 /* ---- Hairpinning ---- */
 
-/* As this round has it: an earlier mapping may have ended. */
-static void hairpin_begin(const struct veld_control *c, struct hairpin *h)
+/* To where this round has us, once it is one: an earlier mapping may have ended. */
+static void hairpin_begin(struct veld_netcheck *n)
 {
+    const struct veld_control *c = n->control;
     struct veld_stun_view v = veld_stun_client_view(veld_self_stun_client(c), 4);
-    if (h->to.ip.family || !v.answered || !veld_self_is_behind_nat(c->self, 4))
+    uint8_t id[VELD_STUN_ID_SIZE];
+    if (!veld_self_stun_has_begun(c) || !v.answered || !veld_self_is_behind_nat(c->self, 4))
         return;
-    h->to = v.mapped;
-    veld_random(h->id, sizeof h->id);
+    veld_random(id, sizeof id);
+    veld_hairpin_begin(&n->hairpin, &v.mapped, id);
 }
 
-static void hairpin_step(const struct veld_control *c, struct hairpin *h, uint64_t now_ns)
+static void hairpin_step(struct veld_netcheck *n, uint64_t now_ns)
 {
     uint8_t bytes[VELD_STUN_REQUEST_SIZE];
-    if (!h->to.ip.family || h->came || h->sent > HAIRPIN_SENDS || now_ns < h->next_ns)
+    hairpin_begin(n);
+    if (!veld_hairpin_is_due(&n->hairpin, now_ns))
         return;
-    h->next_ns = now_ns + HAIRPIN_GAP_NS;
-    if (h->sent++ == HAIRPIN_SENDS)
-        return; /* the last one's time is over */
-    veld_stun_request_write(bytes, h->id);
-    (void)!veld_dataplane_send_datagram(c->dataplane, &h->to, bytes,
+    veld_stun_request_write(bytes, n->hairpin.id);
+    (void)!veld_dataplane_send_datagram(n->control->dataplane, &n->hairpin.to, bytes,
                                         sizeof bytes); /* else as one that is lost */
-}
-
-static bool hairpin_is_over(const struct hairpin *h)
-{
-    return !h->to.ip.family || h->came || h->sent > HAIRPIN_SENDS;
 }
 
 bool veld_netcheck_is_own(struct veld_control *c, const struct veld_stun *request)
 {
-    struct hairpin *h = c->netcheck ? &c->netcheck->hairpin : NULL;
-    if (!h || !h->sent || memcmp(h->id, request->id, sizeof h->id) != 0)
-        return false;
-    h->came = true;
-    return true;
+    return c->netcheck && veld_hairpin_take(&c->netcheck->hairpin, request->id);
 }
 
 /* Null: not known, or there is no NAT that could. */
-static json_t *hairpin(const struct hairpin *h)
+static json_t *hairpin(const struct veld_hairpin *h)
 {
-    return h->came                                      ? json_true()
-           : h->to.ip.family && h->sent > HAIRPIN_SENDS ? json_false()
-                                                        : json_null();
+    enum veld_hairpin_verdict v = veld_hairpin_verdict(h);
+    return v == VELD_HAIRPIN_UNKNOWN ? json_null() : json_boolean(v == VELD_HAIRPIN_YES);
 }
 
 /* ---- The whole ---- */
@@ -225,11 +206,8 @@ static gboolean on_poll(gpointer data)
     struct veld_netcheck *n = data;
     struct veld_control *c = n->control;
     uint64_t now_ns = veld_clock_mono_ns();
-    /* Until it begins, the client has the round before. */
-    if (veld_self_stun_has_begun(c))
-        hairpin_begin(c, &n->hairpin);
-    hairpin_step(c, &n->hairpin, now_ns);
-    if ((!veld_self_stun_is_over(c) || !hairpin_is_over(&n->hairpin) ||
+    hairpin_step(n, now_ns);
+    if ((!veld_self_stun_is_over(c) || !veld_hairpin_is_over(&n->hairpin) ||
          !relays_are_over(n, now_ns)) &&
         now_ns - n->begun_ns < NETCHECK_WAIT_NS)
         return G_SOURCE_CONTINUE;
