@@ -128,20 +128,21 @@ Test(child, is_waited_for_and_not_longer)
     cr_assert(g_get_monotonic_time() - began < 4 * G_USEC_PER_SEC);
 }
 
-/* Descriptors, environment, signals: nothing is handed on. */
+/* Descriptors, environment, signals, the terminal's group: nothing is handed on. */
 Test(child, has_nothing_of_ours)
 {
-    char script[200];
+    char script[256];
     int fd = open("/dev/zero", O_RDONLY); /* not close-on-exec */
     cr_assert_gt(fd, 2);
     setenv("SECRET", "s", 1);
     signal(SIGPIPE, SIG_IGN);
-    snprintf(
-        script, sizeof script,
-        "test -e /proc/$$/fd/%d && echo held; echo \"<$SECRET>\"; kill -PIPE $$; echo alive",
-        fd);
+    snprintf(script, sizeof script,
+             "read -r _ _ _ _ group _ </proc/$$/stat; test $group = $$ && echo leads; "
+             "test -e /proc/$$/fd/%d && echo held; echo \"<$SECRET>\"; kill -PIPE $$; "
+             "echo alive",
+             fd);
     start(script, 5000);
     g_main_loop_run(loop);
-    cr_assert_str_eq(said, "<>\n");
+    cr_assert_str_eq(said, "leads\n<>\n");
     close(fd);
 }

@@ -398,6 +398,16 @@ Test(link, what_the_server_takes_to_answer_is_of_this_connection_and_asked_once_
     take(1);
     veld_link_ask_time(session);
     cr_assert_eq(n_calls, before + 3, "a failure does not end asking");
+    end_call(last("Hello"), VELD_E_IO, "no answer", NULL);
+    take(1);
+    call_result = VELD_E_LIMIT;
+    veld_link_ask_time(session);
+    call_result = 0;
+    veld_link_ask_time(session);
+    cr_assert_eq(n_calls, before + 4, "nor does one that cannot be sent");
+    cr_assert_gt(info().rtt_ns, 0);
+    veld_link_renew(session);
+    cr_assert_eq(info().rtt_ns, 0, "nothing is known of this connection");
 }
 
 Test(link, one_that_is_refused_asks_for_the_list)
