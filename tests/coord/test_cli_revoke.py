@@ -225,7 +225,7 @@ def test_import_on_a_machine_that_knows_nothing(first, machine, tmp_path, shared
     assert "0 waiting" in fresh.veld("approve").stdout
     # It is let in by the key, asking nobody.
     assert "this machine is fresh" in fresh.up()
-    assert fresh.membership().flags == trust.FLAG_ADMIN
+    assert fresh.membership().flags == trust.FLAG_ADMIN | trust.FLAG_RELAY
 
 
 def test_what_is_not_the_owners_key_is_not_taken(first, machine, tmp_path, join):

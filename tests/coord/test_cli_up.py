@@ -35,7 +35,7 @@ def test_the_first_machine_makes_the_network(server, machine, mynet):
     membership = m.membership()
     owner = m.owner()
     assert membership.network_id == network_id(owner.public)
-    assert membership.flags == trust.FLAG_ADMIN and membership.name == "first"
+    assert membership.flags == trust.FLAG_ADMIN | trust.FLAG_RELAY and membership.name == "first"
     assert membership.member == m.key().public
     for name in ("owner", "membership", "network", "coord.json", "settings.json", "lease"):
         assert m.file(name).stat().st_mode & 0o777 == 0o600, name
@@ -313,8 +313,8 @@ def test_asking_for_more_routes(server, machine):
         assert "asked to offer 10.5.0.0/16" in asked and full in asked
         assert "be let into" not in asked
         line = first.fails("approve", code)
-        assert "asks to offer more routes" in line and full in line
-        assert f"second and its routes with: {full}" in first.veld("approve").stdout
+        assert "asks for more than it may" in line and full in line
+        assert f"second and all it asks for with: {full}" in first.veld("approve").stdout
         first.veld("approve", code, "--routes", "10.5.0.0/16")
         said = process.stdout.read()
         assert process.wait() == 0, said
@@ -325,7 +325,7 @@ def test_asking_for_more_routes(server, machine):
     second.veld("set", "--routes", "10.5.1.0/24")
     first.up("--routes", "10.9.0.0/16")
     assert [r.length for r in first.membership().routes] == [16]
-    assert first.membership().flags == trust.FLAG_ADMIN
+    assert first.membership().flags == trust.FLAG_ADMIN | trust.FLAG_RELAY
 
 
 def test_routes_that_wait_for_approval_are_shown_as_such(server, machine):

@@ -517,6 +517,35 @@ def test_routes_that_nobody_meant(world):
         assert not wrong.has(f"{marker} {target};".encode()), target
 
 
+def test_a_relay_that_nobody_meant(world):
+    """mallory is let in, offers to relay, and names whom it is found through."""
+    key, net, alice = world.keys["mallory"], world.network, world["alice"]
+    ipv4 = world.liar.lease(b"middle")
+    plain, relay = net.chain(key, "middle"), net.chain(key, "middle", flags=RELAY)
+
+    def record(chain, **fields):
+        member = Member(net, key, "middle", chain)
+        return trust.PeerRecord(chain=chain, record=member.record(
+            ipv4, endpoints=[f"{MALLORY_IP}:{PORT}"], **fields))
+
+    others = [world.key("alice"), world.key("bob"), world.key("carol")]
+    malformed = [record(relay, relays=[key.public]), record(relay, relays=others[:1] * 2),
+                 record(relay, relays=others), record(relay, relays=[b"\xff" * 31])]
+    forged = [record(plain, relay=True),
+              # Allowed, and not by whom a token is from.
+              record(net.chain(key, "middle", by=net.token(), flags=RELAY), relay=True)]
+    with world.refuses("alice", malformed=len(malformed), forged=len(forged)):
+        world.liar.tell(world.key("alice"), members=[pb.Member(peer=p, online=True)
+                                                     for p in malformed + forged])
+    seen = lambda: (world.peers("alice").get(key.public) or {}).get("relays")
+    with world.refuses("alice"):
+        world.liar.tell(world.key("alice"), members=[pb.Member(peer=record(plain), online=True)])
+        eventually(lambda: seen() is False, lambda: f"a member, and no relay: {alice.status()['peers']}")
+        world.liar.tell(world.key("alice"), members=[pb.Member(
+            peer=record(relay, relay=True, relays=others[1:]), online=True)])
+        eventually(seen, lambda: f"a relay: {alice.status()['peers']}")
+
+
 # ---- Revocations ----
 
 

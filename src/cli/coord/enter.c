@@ -29,20 +29,42 @@ struct veld_rpc_key veld_enter_key(const struct veld_entry *e)
     return (struct veld_rpc_key){.seed = e->machine->id->seed, .pub = e->machine->id->pub};
 }
 
+static bool lacks_routes(const struct veld_entry *e)
+{
+    return !veld_routes_are_within(e->settings.routes, e->settings.n_routes,
+                                   e->membership.routes, e->membership.n_routes);
+}
+
+static bool lacks_relay(const struct veld_entry *e)
+{
+    return e->settings.relay && !(e->membership.flags & VELD_MEMBER_RELAY);
+}
+
 bool veld_entry_is_allowed(const struct veld_entry *e)
 {
-    return veld_routes_are_within(e->settings.routes, e->settings.n_routes,
-                                  e->membership.routes, e->membership.n_routes) &&
-           (!e->settings.relay || (e->membership.flags & VELD_MEMBER_RELAY));
+    return !lacks_routes(e) && !lacks_relay(e);
+}
+
+static void print_options(const struct veld_entry *e, size_t n_routes, const char *relay,
+                          char out[VELD_ENTRY_GRANTS_STRLEN])
+{
+    char *routes = veld_routes_format(e->settings.routes, n_routes, ",");
+    bool offers = n_routes > 0 && routes;
+    snprintf(out, VELD_ENTRY_GRANTS_STRLEN, "%s%s%s", offers ? " --routes " : "",
+             offers ? routes : "", relay);
+    free(routes);
 }
 
 const char *veld_entry_grants(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN])
 {
-    char *routes = veld_routes_format(e->settings.routes, e->settings.n_routes, ",");
-    bool offers = e->settings.n_routes > 0 && routes;
-    snprintf(out, VELD_ENTRY_GRANTS_STRLEN, "%s%s%s", offers ? " --routes " : "",
-             offers ? routes : "", e->settings.relay ? " --relay" : "");
-    free(routes);
+    print_options(e, e->settings.n_routes, e->settings.relay ? " --relay" : "", out);
+    return out;
+}
+
+const char *veld_entry_lacks(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN])
+{
+    print_options(e, lacks_routes(e) ? e->settings.n_routes : 0,
+                  lacks_relay(e) ? " --relay yes" : "", out);
     return out;
 }
 

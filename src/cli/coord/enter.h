@@ -37,6 +37,8 @@ bool veld_entry_is_allowed(const struct veld_entry *e);
 /* What `veld approve` must say to allow all that its settings say: " --routes ... --relay", or "". */
 #define VELD_ENTRY_GRANTS_STRLEN (VELD_MEMBER_ROUTES_MAX * VELD_PREFIX_STRLEN + 32)
 const char *veld_entry_grants(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN]);
+/* What `veld set` must say to ask for what is not allowed: " --routes ... --relay yes". */
+const char *veld_entry_lacks(const struct veld_entry *e, char out[VELD_ENTRY_GRANTS_STRLEN]);
 
 /*
  * By name: create it where there is none, be let in by the owner's key where that is

@@ -40,9 +40,8 @@ static void print_approval(const struct veld_entry *e)
                "approve %s%s\n",
                "", code, code, veld_entry_grants(e, grants));
     else
-        printf("  %-14snot all allowed; ask with: veld set --relay %s%s\n", "",
-               e->settings.relay ? "yes" : "no",
-               veld_machine_option(e->machine, e->network_name));
+        printf("  %-14snot all allowed; ask with: veld set%s%s\n", "",
+               veld_entry_lacks(e, grants), veld_machine_option(e->machine, e->network_name));
 }
 
 static void print_settings(const struct veld_entry *e)
