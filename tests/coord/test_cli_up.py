@@ -383,7 +383,8 @@ def test_an_admin_approves_and_makes_no_admins(server, machine, mynet):
     assert second.membership().flags == trust.FLAG_ADMIN
     with server.client() as client:
         second.publish(client)
-    assert approve(second, third)[0] == 0
+    assert approve(second, third, "--relay")[0] == 0
+    assert third.membership().flags == trust.FLAG_RELAY, "which an admin may grant"
     assert f"only the owner of network {mynet} and its admins" in third.fails("approve")
     process = fourth.start("up", "--network", mynet, "--name", "fourth", root=True)
     code, _ = wait_for_code(process)
@@ -399,7 +400,8 @@ def test_a_member_gets_no_more_than_it_asks_for(server, machine, liar, mynet):
     """Not the wider routes of a membership of old that the server shows; and they are told first."""
     first = make(machine, server)
     net = Network(mynet, owner=first.owner())
-    old = net.member("second", routes=[prefix("10.6.0.0/16"), prefix("10.7.0.0/16")])
+    old = net.member("second", routes=[prefix("10.6.0.0/16"), prefix("10.7.0.0/16")],
+                     flags=trust.FLAG_RELAY)
     wish = old.key.sign("veld join request v1", trust.JoinRequest(
         network_id=net.id, member=old.key.public, name="second", created=int(time.time()),
         routes=[prefix("10.6.1.0/24")]))
@@ -419,7 +421,9 @@ def test_a_member_gets_no_more_than_it_asks_for(server, machine, liar, mynet):
     said = first.veld("approve", join_code(net.id, old.key.public)).stdout
     granted = trust.Membership.FromString(answers[0].chain.membership.body)
     assert list(granted.routes) == [prefix("10.6.1.0/24")] and granted.serial > old.serial
-    told = "second is a member already\n  routes     10.6.1.0/24; until now: 10.6.0.0/16, 10.7.0.0/16\n"
+    assert granted.flags == 0
+    told = ("second is a member already\n  routes     10.6.1.0/24; until now: 10.6.0.0/16, 10.7.0.0/16\n"
+            "  may relay  no; until now: yes\n")
     assert told in said and said.index(told) < said.index("let in: second")
 
 

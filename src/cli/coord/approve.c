@@ -126,10 +126,7 @@ static int fail_how_much(const struct approving *a, const struct veld_join_reque
     return rc;
 }
 
-/*
- * What is named, or else of a member what it asks for, as far as it had it before; its flags it
- * keeps.
- */
+/* What is named, or else of a member what it asks for, as far as it had it before. */
 static int draft_routes(const struct approving *a, const struct veld_join_request *r,
                         const struct veld_membership *before, struct veld_membership *m,
                         struct veld_diag *diag)
@@ -169,6 +166,8 @@ static int draft(const struct approving *a, const struct veld_join_request *r,
         m->flags = before->flags;
         m->serial = veld_serial_after(before->serial, now_s);
     }
+    if (!r->relay)
+        m->flags &= ~(uint32_t)VELD_MEMBER_RELAY;
     if (cli->option[OPTION_RELAY])
         m->flags |= VELD_MEMBER_RELAY;
     if (cli->option[OPTION_ADMIN])
@@ -196,8 +195,9 @@ static void tell_again(const struct veld_membership *before, const struct veld_m
     if (before->n_routes > 0 || m->n_routes > 0)
         printf("  %-11s%s; until now: %s\n", "routes", m->n_routes > 0 && gets ? gets : "none",
                before->n_routes > 0 && had ? had : "none");
-    if (m->flags & VELD_MEMBER_RELAY)
-        printf("  %-11syes; until now: %s\n", "may relay",
+    if ((m->flags | before->flags) & VELD_MEMBER_RELAY)
+        printf("  %-11s%s; until now: %s\n", "may relay",
+               m->flags & VELD_MEMBER_RELAY ? "yes" : "no",
                before->flags & VELD_MEMBER_RELAY ? "yes" : "no");
     fflush(stdout);
     free(had);
@@ -358,7 +358,7 @@ const struct veld_cli_command veld_cmd_approve = {
     .summary = "let a machine into the network that asked for it; without CODE, list who waits",
     .text = "CODE is what veld up shows on the machine that asks. Compare the network's\n"
             "fingerprint, too: both sides show it. Routes that it would like to offer are not\n"
-            "allowed unless --routes names them; a member that asks anew gets of those it had\n"
+            "allowed unless --routes names them; a member that asks anew gets of what it had\n"
             "what it still asks for. One that is a member may be named instead of its code.\n",
     .options = {{"routes", '\0', "NET,NET", "networks that it may offer"},
                 {"relay", '\0', NULL, "it may relay for others"},
