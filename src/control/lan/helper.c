@@ -5,9 +5,11 @@
  * Everything that it reads is a stranger's, so it has no privileges.
  */
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/lan/announce.h"
 #include "control/lan/browse.h"
+#include "control/lan/gate.h"
 #include "crypto/identity.h"
 #include "crypto/primitives.h"
 
@@ -39,7 +41,10 @@ static void on_report(void *ctx, const struct veld_lan_report *report)
 /* Avahi warns of other mDNS stacks beside it, which are as they should be. */
 static void on_log(AvahiLogLevel level, const char *text)
 {
-    veld_log(level == AVAHI_LOG_ERROR ? VELD_LOG_WARN : VELD_LOG_DEBUG, "mDNS: %s", text);
+    if (level == AVAHI_LOG_ERROR)
+        VELD_LOG_LIMITED(VELD_LOG_WARN, veld_clock_mono_ns(), "mDNS: %s", text);
+    else
+        veld_debug("mDNS: %s", text);
 }
 
 static bool drop_privileges(void)
@@ -52,7 +57,7 @@ static bool drop_privileges(void)
 
 static int run(AvahiSimplePoll *loop, uint16_t port, const uint8_t pub[32], const char *without)
 {
-    const AvahiPoll *poll = avahi_simple_poll_get(loop);
+    const AvahiPoll *poll = veld_lan_gate(avahi_simple_poll_get(loop));
     const struct veld_browse_config browse = {
         .poll = poll, .without = without, .pub = pub, .on_report = on_report, .ctx = loop};
     int error;
