@@ -22,7 +22,7 @@
 void veld_lan_server_config(AvahiServerConfig *out, const char *without);
 
 struct veld_announce;
-/* NULL, when it cannot be; `error` is Avahi's then. */
+/* `without` outlives this. NULL, when it cannot be; `error` is Avahi's then. */
 struct veld_announce *veld_announce_start(const AvahiPoll *poll, const char *without,
                                           uint16_t port, const uint8_t pub[32], int *error);
 void veld_announce_stop(struct veld_announce *a); /* NULL is allowed; says goodbye */

@@ -10,6 +10,7 @@
 #include <avahi-common/timeval.h>
 #include <avahi-core/lookup.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SETTLE_MS     20  /* what comes together is told together */
 #define WAIT_MS       500 /* between looks at what waits for time to pass */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define HELPER          "veld-mdns"
+#define GOODBYE_MS      500
 #define REPORTS_AT_ONCE 32
 #define AGAIN_S_MIN     1
 #define AGAIN_S_MAX     60
@@ -74,15 +75,21 @@ static gboolean on_again(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-/* It is gone, or of no use. Its status, as of waitpid. */
+/* It ends when its socket does, having said goodbye; or it is made to. Its status, as of waitpid. */
 static int end_helper(struct veld_lan_discovery *d)
 {
     int status = 0;
+    pid_t ended = 0;
     if (d->source)
         g_source_remove(d->source);
     if (d->fd >= 0)
         close(d->fd);
-    if (d->pid > 0) {
+    for (unsigned ms = 0; d->pid > 0 && ended == 0 && ms < GOODBYE_MS; ms += 10) {
+        ended = waitpid(d->pid, &status, WNOHANG);
+        if (ended == 0)
+            g_usleep(10000);
+    }
+    if (d->pid > 0 && ended == 0) {
         kill(d->pid, SIGKILL);
         while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
             ;

@@ -51,6 +51,9 @@ static void set_known(struct veld_control *c, uint32_t peer, const struct veld_e
         VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: found on the LAN at %s",
                          veld_control_peer_name(c, peer, name),
                          veld_endpoint_format(&usable[0], first));
+    else if (rc > 0)
+        VELD_LOG_LIMITED(VELD_LOG_INFO, veld_clock_mono_ns(), "%s: no longer found on the LAN",
+                         veld_control_peer_name(c, peer, name));
     else if (rc < 0)
         veld_warn("%s, found on the LAN: %s", veld_control_peer_name(c, peer, name),
                   veld_strerror(rc));
