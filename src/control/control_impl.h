@@ -212,6 +212,8 @@ void veld_relaying_on_message(struct veld_control *c, uint32_t peer,
 void veld_relaying_on_use(struct veld_control *c, uint32_t peer);
 /* The peer has another endpoint. */
 void veld_relaying_on_move(struct veld_control *c, uint32_t peer);
+/* Its last session is over. */
+void veld_relaying_peer_left(struct veld_control *c, uint32_t peer);
 /* It is about to be removed or blocked. */
 void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer);
 /* Twice a second. */

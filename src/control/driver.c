@@ -112,8 +112,10 @@ static void install(struct veld_control *c, const struct veld_action *a)
 static void retire(struct veld_control *c, const struct veld_action *a)
 {
     veld_dataplane_session_retire(c->dataplane, a->index);
-    if (veld_peer_list_session_end(&c->peers, a->peer))
-        veld_lane_ports_forget(c, a->peer);
+    if (!veld_peer_list_session_end(&c->peers, a->peer))
+        return;
+    veld_lane_ports_forget(c, a->peer);
+    veld_relaying_peer_left(c, a->peer);
 }
 
 static void tell_connected(struct veld_control *c, uint32_t id)

@@ -65,7 +65,7 @@ static void play_peer_event(struct play *in)
 {
     uint32_t peer = play_peer(in);
     uint8_t what = play_byte(in);
-    switch (what % 6) {
+    switch (what % 7) {
     case 0: rig.peers[peer].full ^= true; break;
     case 1: rig.peers[peer].no_session ^= true; break;
     case 2: veld_volunteer_on_use(rig.v, peer, rig.now_ns); break;
@@ -73,7 +73,8 @@ static void play_peer_event(struct play *in)
         rig.peers[peer].indirect ^= true;
         veld_volunteer_peer_moved(rig.v, peer);
         break;
-    case 4:
+    case 4: veld_volunteer_peer_left(rig.v, peer); break;
+    case 5:
         rig.peers[peer].bad ^= true;
         veld_volunteer_peer_gone(rig.v, peer);
         break;

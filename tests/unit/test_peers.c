@@ -554,6 +554,12 @@ Test(peers, one_that_asks_is_relayed_for_while_both_are_in_good_standing)
     EVENTUALLY(relayed().half_open == 1);
     cr_assert_eq(veld_control_peer_block(c, b), 0);
     assert_none_is_left();
+    cr_assert_eq(veld_control_peer_unblock(c, b), 0);
+    cr_assert_eq(veld_control_peer_call(c, b), 0);
+    EVENTUALLY(relayed().half_open == 1);
+    kill(child, SIGTERM); /* it says goodbye */
+    EVENTUALLY(!has_session(b));
+    assert_none_is_left();
 }
 
 Test(peers, one_that_may_not_be_used_is_not_relayed_for)

@@ -504,6 +504,24 @@ Test(volunteer, ends_with_either_peer)
     }
 }
 
+Test(volunteer, ends_when_either_end_leaves)
+{
+    for (uint32_t who = A; who <= B; who++) {
+        join(A, B, NULL);
+        rig.peers[who].no_session = true;
+        veld_volunteer_peer_left(rig.v, who);
+        sent(who == A ? B : A, VELD_MSG_CIRCUIT_CLOSE, who);
+        nothing_more();
+        cr_assert_eq(rig.n_forwards, 0);
+        rig.peers[who].no_session = false;
+        rig_wait(VELD_ALLOWANCE_OFFER_GAP_NS);
+    }
+    rig.peers[B].no_session = true;
+    rig_open_circuit(A, B, 7);
+    veld_volunteer_peer_left(rig.v, B);
+    cr_assert_eq(count().half_open, 1, "it is called");
+}
+
 Test(volunteer, who_did_not_ask_is_not_told_of_the_end)
 {
     rig_open_circuit(A, B, 7);

@@ -122,6 +122,11 @@ void veld_relaying_on_move(struct veld_control *c, uint32_t peer)
     veld_volunteer_peer_moved(c->volunteer, peer);
 }
 
+void veld_relaying_peer_left(struct veld_control *c, uint32_t peer)
+{
+    veld_volunteer_peer_left(c->volunteer, peer);
+}
+
 void veld_relaying_peer_gone(struct veld_control *c, uint32_t peer)
 {
     veld_volunteer_peer_gone(c->volunteer, peer);

@@ -161,6 +161,12 @@ static bool leads_to(struct veld_volunteer *v, struct circuit *c, const void *pe
     return veld_volunteer_side(c, *(const uint32_t *)peer)->peer == *(const uint32_t *)peer;
 }
 
+/* Who has not may have no session yet. */
+static bool has_asked(struct veld_volunteer *v, struct circuit *c, const void *peer)
+{
+    return leads_to(v, c, peer) && veld_volunteer_side(c, *(const uint32_t *)peer)->asked;
+}
+
 void veld_volunteer_on_use(struct veld_volunteer *v, uint32_t peer, uint64_t now_ns)
 {
     GHashTableIter it;
@@ -180,6 +186,11 @@ void veld_volunteer_peer_moved(struct veld_volunteer *v, uint32_t peer)
 {
     if (v->ops.is_indirect(v->ops.ctx, peer))
         veld_volunteer_sweep(v, leads_to, &peer, VELD_VOLUNTEER_NOBODY);
+}
+
+void veld_volunteer_peer_left(struct veld_volunteer *v, uint32_t peer)
+{
+    veld_volunteer_sweep(v, has_asked, &peer, peer);
 }
 
 void veld_volunteer_peer_gone(struct veld_volunteer *v, uint32_t peer)

@@ -81,6 +81,8 @@ void veld_volunteer_on_message(struct veld_volunteer *v, uint32_t from,
 void veld_volunteer_on_use(struct veld_volunteer *v, uint32_t peer, uint64_t now_ns);
 /* The peer has another endpoint. */
 void veld_volunteer_peer_moved(struct veld_volunteer *v, uint32_t peer);
+/* Its last session is over: it said goodbye, or nothing was heard for long. */
+void veld_volunteer_peer_left(struct veld_volunteer *v, uint32_t peer);
 /* It is removed or blocked; its number may be another's next. */
 void veld_volunteer_peer_gone(struct veld_volunteer *v, uint32_t peer);
 void veld_volunteer_tick(struct veld_volunteer *v, uint64_t now_ns);
