@@ -141,9 +141,9 @@ void veld_control_on_address_change(void *ctx)
         if (i < c->peers.n_live)
             veld_control_step(
                 c, &(struct veld_event){.type = VELD_EV_PING, .peer = c->peers.live[i]});
-        /* Networks that were left, or are entered, change what is near. */
+        /* Networks that were left, or are entered, change what is near, and what is reached at all. */
         if (i < c->peers.n_live)
             veld_control_step(
-                c, &(struct veld_event){.type = VELD_EV_SEEK, .peer = c->peers.live[i]});
+                c, &(struct veld_event){.type = VELD_EV_NETWORK, .peer = c->peers.live[i]});
     }
 }

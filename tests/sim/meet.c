@@ -10,6 +10,7 @@
  *  - then nothing changes any more: no endpoint in STEADY_S where nothing is lost (pings that are
  *    lost make a path look dead), and MOVES_MAX times in all anywhere;
  *  - who slept is there at once with a new session;
+ *  - a path that is dead in one direction alone is left within ONE_WAY_S;
  *  - a relay that dies is replaced within RELAY_S, whether or not somebody says that it has.
  */
 #include "paths.h"
@@ -21,8 +22,9 @@
 #define STEADY_S  130 /* new keys come within it */
 #define RELAY_S   5
 #define WAKE_S    2
+#define ONE_WAY_S 5
 #define HOUR_NS   (3600 * VELD_NS_PER_S)
-#define MOVES_MAX 8
+#define MOVES_MAX 12
 #define TALK_MS   100
 
 static struct paths paths;
@@ -78,14 +80,11 @@ static void carry_calls(struct world *w)
 {
     for (unsigned i = 0; i < w->n; i++) {
         for (unsigned peer = 0; peer < w->n; peer++) {
-            struct link *back = &w->node[peer].link[i];
+            const struct link *back = &w->node[peer].link[i];
             if (!w->node[i].link[peer].wanted)
                 continue;
             w->node[i].link[peer].wanted = false;
-            bool has = node_current(w, peer, i) != NULL;
-            node_event(w, peer,
-                       &(struct veld_event){.type = has ? VELD_EV_SEEK : VELD_EV_NEED_SESSION,
-                                            .peer = back->id});
+            node_event(w, peer, &(struct veld_event){.type = VELD_EV_CALLED, .peer = back->id});
         }
     }
 }
@@ -229,7 +228,7 @@ static void sleep_and_wake(struct world *w, struct test_random *r)
         talk_every(w, VELD_NS_PER_S, ms(test_random_below(r, 100000)));
     node_sleep(w, 0);
     talk_every(w, VELD_NS_PER_S, ms(test_random_below(r, 20000)));
-    world_run_until(w, w->now_ns + test_random_below(r, HOUR_NS));
+    world_run_until(w, w->now_ns + VELD_NS_PER_S * 60 + test_random_below(r, HOUR_NS));
     w->net.down = false;
     w->node[0].wall_offset_ns +=
         (int64_t)test_random_below(r, 48 * HOUR_NS) - 24 * (int64_t)HOUR_NS;
@@ -244,6 +243,19 @@ static void sleep_and_wake(struct world *w, struct test_random *r)
             world_fail(w, "nothing arrives at %u after waking", b);
     }
     talk(w, MOVE_S * VELD_NS_PER_S);
+}
+
+/* What 0 sends to 1 is lost, and what comes back is not. */
+static void lose_one_way(struct world *w)
+{
+    const struct link *to = &w->node[0].link[1], *at = &w->node[1].link[0];
+    paths.blocked[0] = to->endpoint;
+    talk(w, ONE_WAY_S * VELD_NS_PER_S);
+    unsigned received = at->data_received;
+    talk(w, 2 * VELD_NS_PER_S);
+    if (at->data_received == received)
+        world_fail(w, "0 does not notice that its path to 1 is dead");
+    paths.blocked[0] = (struct veld_endpoint){0};
 }
 
 static bool run(struct world *w, uint64_t seed)
@@ -264,6 +276,8 @@ static bool run(struct world *w, uint64_t seed)
     if (!lossy())
         check_nothing_is_lost(w);
     sleep_and_wake(w, &r);
+    lose_one_way(w);
+    talk(w, MOVE_S * VELD_NS_PER_S);
     lose_a_relay(w, &r);
     world_end(w);
     return !w->failed;

@@ -144,6 +144,8 @@ bool paths_leave(struct world *w, unsigned i, struct packet *p)
 {
     struct nat *n = &w->paths->nat[i];
     p->delay_ns = 0;
+    if (veld_endpoint_equal(&p->to, &w->paths->blocked[i]))
+        return false;
     if (veld_endpoint_is_circuit(&p->to))
         return leave_by_relay(w, i, p);
     unsigned to = host_of(&p->to);

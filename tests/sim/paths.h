@@ -47,6 +47,7 @@ struct paths {
     struct relay relay[RELAYS_MAX];
     unsigned n_relays;
     uint64_t lifetime_ns;
+    struct veld_endpoint blocked[NODES_MAX]; /* what this node sends there is lost */
 };
 
 void paths_init(struct world *w, struct paths *paths);

@@ -147,6 +147,18 @@ Test(engine_path, the_smaller_key_does_not_follow_back_to_what_it_just_left)
     pair_free(&p);
 }
 
+Test(engine_path, who_goes_back_to_what_is_better_is_followed)
+{
+    struct pair p;
+    pair_init(&p);
+    struct made m = handshake(&p, &p.a, &p.b);
+    struct veld_endpoint local = ep("192.168.7.2:51820"), public = ep("198.51.100.2:2");
+    follow(&p, &p.a, m.initiator_index, &local);
+    follow(&p, &p.a, m.initiator_index, &public);
+    cr_assert(asks(&p, &p.a, m.initiator_index, &local));
+    pair_free(&p);
+}
+
 Test(engine_path, a_dead_endpoint_is_left_for_where_the_peer_was_before)
 {
     struct pair p;

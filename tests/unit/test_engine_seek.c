@@ -134,6 +134,32 @@ Test(engine_seek, who_is_called_without_a_session_makes_one)
     pair_free(&w.p);
 }
 
+/* ---- The network changed ---- */
+
+Test(engine_seek, when_the_network_changes_a_path_in_use_is_asked_at_once)
+{
+    struct world w;
+    start(&w, NULL, 0);
+    advance_ms(&w.p, 100);
+    on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
+    cr_assert_eq(w.p.a.out.n, 0, "not one that nothing was sent by");
+    say_data(&w);
+    on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
+    cr_assert_not_null(ping_to(&w, &w.p.b.address));
+    pair_free(&w.p);
+}
+
+Test(engine_seek, when_the_network_changes_what_is_near_is_asked)
+{
+    struct world w;
+    struct veld_endpoint lan = ep("192.168.7.2:51820");
+    start(&w, &lan, 1);
+    on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
+    cr_assert_not_null(ping_to(&w, &w.lan));
+    cr_assert_null(ping_to(&w, &w.p.b.address));
+    pair_free(&w.p);
+}
+
 /* ---- Better ---- */
 
 Test(engine_seek, a_better_path_is_asked_and_taken_when_it_answers)

@@ -45,6 +45,7 @@ int veld_activity_seen(struct veld_step *s, struct veld_engine_peer *p,
 {
     uint64_t now_ns = s->now.mono_ns;
     p->link->sent_ns = VELD_MAX(p->link->sent_ns, ev->last_sent_ns);
+    p->link->sent_data_ns = VELD_MAX(p->link->sent_data_ns, ev->last_sent_data_ns);
     if (ev->last_received_ns > p->link->heard_ns) {
         p->link->heard_ns = ev->last_received_ns;
         p->link->silent = false;

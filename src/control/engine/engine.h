@@ -149,7 +149,8 @@ enum veld_event_type {
     VELD_EV_MESSAGE,      /* control message on session `index` */
     VELD_EV_ACTIVITY,     /* what the dataplane saw, about once a second per live peer */
     VELD_EV_PING,         /* send a ping (veld ping, RTT) to `peer` */
-    VELD_EV_SEEK,  /* is there a better path to `peer`? Nothing without a session in use */
+    VELD_EV_SEEK, /* is there a better path to `peer`? Nothing without a session in use */
+    VELD_EV_NETWORK, /* this machine's ways out changed: does the path to `peer`, if in use, still lead there? */
     VELD_EV_REKEY, /* new keys with `peer` now (veld rekey); VELD_E_LIMIT when it has them */
     VELD_EV_TOO_BIG, /* our own kernel refused an inner packet or probe of `len` bytes to `peer` */
     VELD_EV_BLOCK, /* end all sessions and attempts with `peer`, answer it no more */

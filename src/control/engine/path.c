@@ -3,6 +3,7 @@
  * receives what we send there, never because something came from it.
  */
 #include "control/engine/engine_impl.h"
+#include "control/engine/preference.h"
 
 #include "crypto/primitives.h"
 
@@ -125,7 +126,7 @@ static bool swings(const struct veld_step *s, const struct veld_engine_peer *p,
 {
     return p->we_lead && veld_endpoint_equal(to, &p->link->left) &&
            veld_ns_since(s->now.mono_ns, p->link->left_ns) < VELD_SWING_S * VELD_NS_PER_S &&
-           !veld_seek_is_mute(p);
+           !veld_path_is_better(to, &p->endpoint) && !veld_seek_is_mute(p);
 }
 
 void veld_path_challenge(struct veld_step *s, struct veld_engine_peer *p,

@@ -111,7 +111,7 @@ struct veld_engine_link {
     struct veld_path_mtu mtu; /* started while there is a current session */
 
     /* Traffic, as told by ACTIVITY and by events */
-    uint64_t sent_ns, heard_ns;
+    uint64_t sent_ns, sent_data_ns, heard_ns;
     uint64_t said_since_ns;  /* data went out and nothing came back since; 0: not so */
     uint64_t said_done_ns;   /* data up to here has led to a handshake already */
     bool silent;             /* that lasted too long, and nothing has come back to this day */

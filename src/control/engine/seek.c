@@ -12,6 +12,9 @@
  * Who is called by a peer that it has a session with asks everywhere too: the peer does not get
  * through, perhaps since a NAT before us has closed.
  *
+ * A path that is dead in our direction alone is noticed by the peer, which sends and hears nothing:
+ * we follow it to the next. And one in use is suspected when this machine's ways out have changed.
+ *
  * A circuit that has ended is dead at once. One in use, while data is sent, is compared with
  * the peer's addresses again every VELD_SEEK_AGAIN_S.
  *
@@ -144,6 +147,15 @@ void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p)
         return;
     k->suspect = true;
     begin(s, p, MUTE_AFTER + 1); /* everywhere; and the peer is not called for having called */
+}
+
+void veld_seek_network(struct veld_step *s, struct veld_engine_peer *p)
+{
+    uint64_t sent_ns = p->link->sent_data_ns;
+    if (sent_ns && veld_ns_since(s->now.mono_ns, sent_ns) < VELD_SILENCE_S * VELD_NS_PER_S)
+        veld_seek_suspect(s, p);
+    else
+        veld_seek_start(s, p);
 }
 
 void veld_seek_ended(struct veld_engine_peer *p)

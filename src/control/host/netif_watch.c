@@ -4,9 +4,14 @@
 
 #include <glib-unix.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/socket.h>
 
 #define SETTLE_MS 50 /* an address goes and another comes in several messages */
+/* A host whose routes change all the time is told of less often. */
+#define QUICK_MAX 10
+#define QUICK_US  (10 * G_USEC_PER_SEC)
+#define SLOW_MS   1000
 
 struct veld_netif_watch {
     struct nl_sock *sock;
@@ -14,6 +19,8 @@ struct veld_netif_watch {
     void (*changed)(void *ctx);
     void *ctx;
     guint source, settle;
+    gint64 since_us; /* when the present QUICK_US began */
+    unsigned quick;  /* changes told in it */
 };
 
 static gboolean on_settled(gpointer data)
@@ -26,19 +33,47 @@ static gboolean on_settled(gpointer data)
 
 static void note(struct veld_netif_watch *w)
 {
-    if (!w->settle)
-        w->settle = g_timeout_add(SETTLE_MS, on_settled, w);
+    gint64 now_us = g_get_monotonic_time();
+    if (w->settle)
+        return;
+    if (now_us - w->since_us >= QUICK_US) {
+        w->since_us = now_us;
+        w->quick = 0;
+    }
+    w->settle = g_timeout_add(w->quick++ < QUICK_MAX ? SETTLE_MS : SLOW_MS, on_settled, w);
+}
+
+static bool is_default_route(struct nlmsghdr *h, int own_ifindex)
+{
+    const struct rtmsg *route = nlmsg_data(h);
+    const struct nlattr *out = nlmsg_find_attr(h, sizeof *route, RTA_OIF);
+    return route->rtm_dst_len == 0 && route->rtm_table == RT_TABLE_MAIN &&
+           route->rtm_type == RTN_UNICAST && !(out && (int)nla_get_u32(out) == own_ifindex);
+}
+
+static bool counts(struct nlmsghdr *h, int own_ifindex)
+{
+    switch (h->nlmsg_type) {
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        return nlmsg_valid_hdr(h, sizeof(struct ifaddrmsg)) &&
+               (int)((const struct ifaddrmsg *)nlmsg_data(h))->ifa_index != own_ifindex;
+    case RTM_NEWLINK: { /* switched on or off: an IPv4 address stays, and its routes are gone */
+        const struct ifinfomsg *link = nlmsg_data(h);
+        return nlmsg_valid_hdr(h, sizeof *link) && link->ifi_index != own_ifindex &&
+               (link->ifi_change & IFF_UP);
+    }
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        return nlmsg_valid_hdr(h, sizeof(struct rtmsg)) && is_default_route(h, own_ifindex);
+    default: return false;
+    }
 }
 
 static int on_message(struct nl_msg *msg, void *arg)
 {
     struct veld_netif_watch *w = arg;
-    const struct nlmsghdr *h = nlmsg_hdr(msg);
-    if ((h->nlmsg_type != RTM_NEWADDR && h->nlmsg_type != RTM_DELADDR) ||
-        !nlmsg_valid_hdr(h, sizeof(struct ifaddrmsg)))
-        return NL_OK;
-    const struct ifaddrmsg *addr = nlmsg_data(h);
-    if ((int)addr->ifa_index != w->own_ifindex)
+    if (counts(nlmsg_hdr(msg), w->own_ifindex))
         note(w);
     return NL_OK;
 }
@@ -66,7 +101,8 @@ int veld_netif_watch_start(struct veld_netif_watch **out, unsigned own_ifindex,
         rc = nl_connect(w->sock, NETLINK_ROUTE);
     }
     if (rc == 0)
-        rc = nl_socket_add_memberships(w->sock, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0);
+        rc = nl_socket_add_memberships(w->sock, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                       RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0);
     if (rc == 0)
         rc = nl_socket_set_nonblocking(w->sock);
     if (rc < 0) {

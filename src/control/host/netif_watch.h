@@ -1,10 +1,10 @@
 /*
- * Noticing that this machine's addresses changed (another Wi-Fi, a new lease),
- * so that peers learn where it is without waiting for it to have something to
- * say.
+ * Noticing that this machine's ways out changed (another Wi-Fi, a new lease, an interface that is
+ * switched off, another default route), so that peers learn where it is without waiting for it
+ * to have something to say.
  *
- * Invariant: changes within SETTLE_MS are told as one, and those of Veld's own
- * interface are not told.
+ * Invariant: changes within 50 ms are told as one, and no more often than once a second when there are many.
+ * Those of Veld's own interface are not told.
  * Control thread, on the default GLib main context.
  */
 #ifndef VELD_CONTROL_HOST_NETIF_WATCH_H
@@ -14,7 +14,7 @@
 
 struct veld_netif_watch;
 
-/* `changed` is called from the main loop. Addresses of `own_ifindex` do not count. */
+/* `changed` is called from the main loop. What `own_ifindex` has does not count. */
 VELD_MUST_USE int veld_netif_watch_start(struct veld_netif_watch **out, unsigned own_ifindex,
                                          void (*changed)(void *ctx), void *ctx,
                                          struct veld_diag *diag);
