@@ -1,6 +1,7 @@
 """A coord server that lies: hostile_world.py says who is there. Nothing of it is believed, what is
 refused shows in the status, and mallory reads nothing that is not meant for it.
 """
+import base64
 import os
 import time
 
@@ -544,6 +545,21 @@ def test_a_relay_that_nobody_meant(world):
         world.liar.tell(world.key("alice"), members=[pb.Member(
             peer=record(relay, relay=True, relays=others[1:]), online=True)])
         eventually(seen, lambda: f"a relay: {alice.status()['peers']}")
+        # Its last call counts before its record, and a later record before the call.
+        middle = Member(net, key, "middle", relay)
+
+        def is_found_through(keys):
+            shown = lambda: {base64.b64decode(k) for k in world.peers("alice")[key.public]["homes"]}
+            eventually(lambda: shown() == set(keys), lambda: f"{shown()}, not {keys}")
+
+        is_found_through(others[1:])
+        said = trust.Signal(sequence=time.time_ns(), call=trust.Call(relays=others[2:]))
+        world.liar.tell(world.key("alice"), signals=[pb.Signal(
+            **{"from": key.public}, sealed=middle.seal(world.key("alice"), said))])
+        is_found_through(others[2:])
+        world.liar.tell(world.key("alice"), members=[pb.Member(
+            peer=record(relay, relays=others[1:2]), online=True)])
+        is_found_through(others[1:2])
 
 
 # ---- Revocations ----

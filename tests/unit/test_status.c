@@ -177,7 +177,9 @@ Test(status, peers)
 
 Test(status, a_path_by_a_relay_names_it)
 {
-    struct veld_config_peer relay = {.name = "office", .relay = true};
+    static const uint8_t homes[1][32] = {{2}};
+    struct veld_config_peer relay = {
+        .name = "office", .relay = true, .relays = homes, .n_relays = 1};
     const struct veld_status_peer list[] = {
         {.config = &peers[0],
          .info = {.state = VELD_PEER_ACTIVE, .endpoint = veld_endpoint_circuit(5)},
@@ -200,6 +202,9 @@ Test(status, a_path_by_a_relay_names_it)
     cr_assert(json_is_false(at(json, "peers.0.relays")));
     cr_assert(json_is_null(at(json, "peers.1.relay")));
     cr_assert(json_is_true(at(json, "peers.1.relays")));
+    cr_assert_eq(SIZE("peers.0.homes"), 0);
+    cr_assert_eq(SIZE("peers.1.homes"), 1);
+    cr_assert_str_eq(STR("peers.1.homes.0"), "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     cr_assert(json_is_true(at(json, "relaying.enabled")));
     cr_assert_eq(NUM("relaying.circuits"), 2);
     cr_assert_eq(NUM("relaying.half_open"), 1);

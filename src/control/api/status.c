@@ -95,6 +95,14 @@ static json_t *why_json(struct builder *b, const struct veld_status_peer *p, uin
     return o;
 }
 
+static json_t *homes_json(struct builder *b, const struct veld_config_peer *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->n_relays; i++)
+        append(b, list, key_text(c->relays[i]));
+    return list;
+}
+
 static json_t *peer_json(struct builder *b, const struct veld_status_peer *p, uint64_t now_s)
 {
     const struct veld_config_peer *c = p->config;
@@ -118,6 +126,7 @@ static json_t *peer_json(struct builder *b, const struct veld_status_peer *p, ui
     put(b, o, "path", json_string(!active ? "-" : p->relay ? "relay" : "direct"));
     put(b, o, "relay", active && p->relay ? json_string(p->relay) : json_null());
     put(b, o, "relays", json_boolean(c->relay));
+    put(b, o, "homes", homes_json(b, c));
     put(b, o, "endpoint", json_string(endpoint));
     put(b, o, "keepalive", count(c->keepalive_s));
     put(b, o, "last_handshake", seconds(info->last_handshake_wall_ns));
