@@ -168,8 +168,11 @@ json_t *veld_control_status(void *ctx)
     s.workers = workers;
     veld_engine_get_stats(c->engine, &s.engine_stats);
     struct veld_volunteer_counts relaying = veld_volunteer_count(c->volunteer);
-    s.relaying =
-        (struct veld_status_relaying){c->config->relay, relaying.ready, relaying.half_open};
+    s.relaying = (struct veld_status_relaying){.enabled = c->config->relay,
+                                               .circuits = relaying.ready,
+                                               .half_open = relaying.half_open,
+                                               .refused = relaying.refused,
+                                               .ignored = relaying.ignored};
     if (c->dns) {
         struct veld_ip server = veld_dns_server_address(c->dns);
         veld_ip_format(&server, s.dns_server);

@@ -86,7 +86,7 @@ def two_and_a_relay(bad_network=False, **keys):
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(engine):
     with two_and_a_relay() as made:
         yield made
 
@@ -128,6 +128,7 @@ def send_as_a(world, datagrams):
 
 # ---- Strangers ----
 
+@pytest.mark.both_engines
 def test_strangers_cannot_send_through_it(world):
     r, right = world["r"], relayed_by_a(world)
     source, circuit = r.drops("bad_relay_source"), r.drops("unknown_circuit")
@@ -150,6 +151,7 @@ def test_strangers_cannot_send_through_it(world):
 
 # ---- Members ----
 
+@pytest.mark.both_engines
 def test_nothing_that_is_relayed_is_relayed_again(world):
     r, right = world["r"], relayed_by_a(world)
     before, relayed = r.drops("bad_relayed_type"), world.relaying()["datagrams"]
@@ -173,6 +175,7 @@ def traffic_of(machine):
     return sum(map(int, numbers[::2])), sum(map(int, numbers[1::2]))
 
 
+@pytest.mark.both_engines
 def test_no_more_comes_out_than_goes_in(world):
     before = traffic_of(world["r"])
     world.transfer(3_000_000)
@@ -182,6 +185,7 @@ def test_no_more_comes_out_than_goes_in(world):
     assert world.is_relayed()
 
 
+@pytest.mark.both_engines
 def test_it_has_nothing_of_what_passes_on_its_interface(world):
     """What the tunnel of b gives out, that of r does not."""
     at = {name: world[name].spawn_traffic("capture", "veld0", 9100) for name in "br"}

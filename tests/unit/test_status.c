@@ -191,7 +191,8 @@ Test(status, a_path_by_a_relay_names_it)
         .pub = pub,
         .dataplane = {.aead = "", .engine = "", .engine_features = "", .offload = ""},
         .dns_method = "off",
-        .relaying = {.enabled = true, .circuits = 2, .half_open = 1},
+        .relaying =
+            {.enabled = true, .circuits = 2, .half_open = 1, .refused = 3, .ignored = 4},
         .dataplane_stats = {.datagrams_forwarded = 7, .bytes_forwarded = 70},
         .peers = list,
         .n_peers = 2};
@@ -208,6 +209,8 @@ Test(status, a_path_by_a_relay_names_it)
     cr_assert(json_is_true(at(json, "relaying.enabled")));
     cr_assert_eq(NUM("relaying.circuits"), 2);
     cr_assert_eq(NUM("relaying.half_open"), 1);
+    cr_assert_eq(NUM("relaying.refused"), 3);
+    cr_assert_eq(NUM("relaying.ignored"), 4);
     cr_assert_eq(NUM("relaying.datagrams"), 7);
     cr_assert_eq(NUM("relaying.bytes"), 70);
     json_decref(json);

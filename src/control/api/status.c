@@ -235,6 +235,8 @@ static json_t *relaying_json(struct builder *b, const struct veld_status *s)
     put(b, o, "enabled", json_boolean(s->relaying.enabled));
     put(b, o, "circuits", count(s->relaying.circuits));
     put(b, o, "half_open", count(s->relaying.half_open));
+    put(b, o, "refused", count(s->relaying.refused));
+    put(b, o, "ignored", count(s->relaying.ignored));
     put(b, o, "datagrams", count(s->dataplane_stats.datagrams_forwarded));
     put(b, o, "bytes", count(s->dataplane_stats.bytes_forwarded));
     return o;

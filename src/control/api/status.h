@@ -67,6 +67,7 @@ struct veld_status_mesh {
 struct veld_status_relaying {
     bool enabled;
     unsigned circuits, half_open;
+    uint64_t refused, ignored; /* requests: not granted, and too many to be answered */
 };
 
 struct veld_status {
