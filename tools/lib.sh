@@ -22,7 +22,7 @@ packages_test="$packages_machines python3 python3-pytest python3-pytest-rerunfai
 # For the image of the coord server, from nothing but Debian's archive.
 packages_container="buildah debootstrap"
 # The last lines: what Veld is measured beside.
-packages_bench="$packages_machines python3 ethtool nftables conntrack coturn
+packages_bench="$packages_machines python3 ethtool nftables conntrack coturn libnice-dev
     wireguard-go wireguard-tools nebula tinc fastd openvpn openssl"
 case $(dpkg --print-architecture 2>/dev/null) in
     amd64) packages_build+=" libipsec-mb-dev android-libboringssl" ;;

@@ -1,4 +1,4 @@
-// One end of a connection by libnice, to have something to compare with. Run by bench/nat/table.
+// One end of a connection by libnice, to have something to compare with. Run by bench/nat/nice.py.
 //
 //   nice_agent CONTROLLING STUN-ADDRESS PORT
 //

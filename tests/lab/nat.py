@@ -25,6 +25,7 @@ Every home has the same 192.168.1.0/24, as homes have. What the kinds do (RFC 47
     blocked             port-restricted; no UDP but to `udp_to`, TCP as usual
     no udp              port-restricted; TCP alone
     ipv6                none: has no IPv4 at all
+    routed              none: a router before public addresses, to compare with
     hairpin             full cone; also turns back what one inside sends to the mapping of
                         another, who gets it from the sender's mapping. Inside, nobody sees
                         anybody else, as guests of a Wi-Fi do not
@@ -100,6 +101,8 @@ table ip firewall {{
 
 def ruleset(kind, timeout, udp_to=(), outer="0.0.0.0"):
     """`outer`: the box's own address on the internet's side."""
+    if kind == "routed":
+        return ""
     if kind in CONDITIONS:
         nat = CONE.format(timeout=timeout, outer=outer,
                           condition=CONDITIONS[kind].format(outer=outer))
@@ -125,6 +128,8 @@ class Box:
 
     def switch_on(self):
         """Once eth0 and eth1 are there."""
+        if not self.rules:
+            return
         self.machine.run("nft", "-f", "-", input=self.rules)
         # There for each namespace once its rules want flows tracked.
         self.machine.sh(f"cd /proc/sys/net/netfilter; echo {self.timeout} >nf_conntrack_udp_timeout;"
@@ -132,7 +137,7 @@ class Box:
 
     def forget(self):
         """As if it had been switched off and on."""
-        self.machine.sh("conntrack -F 2>/dev/null")
+        self.machine.sh("conntrack -F 2>/dev/null || true")
         self.machine.run("nft", "-f", "-", input="flush ruleset\n" + self.rules)
 
     def outer(self):
@@ -193,12 +198,20 @@ class Internet:
         box.machine.wires = max(box.machine.wires, 2)
         machines = []
         for number, name in enumerate(names, 2):
-            machine = self.net.machine(name)
-            _, end = self.net.wire(machine, box.machine, [f"192.168.1.{number}/24"])
+            machine, address = self.net.machine(name), f"192.168.1.{number}"
+            if box.kind == "routed":
+                self.last += 1
+                address = f"203.0.113.{self.last + 100}"
+                # It answers for them outside, and for all others inside.
+                box.machine.sh(f"ip route add {address} dev eth1; cd /proc/sys/net/ipv4;"
+                               "echo 1 >conf/all/proxy_arp;"
+                               "for f in neigh/*/proxy_delay; do echo 0 >$f; done")
+            _, end = self.net.wire(machine, box.machine, [f"{address}/24"])
             alone = "on" if box.kind == "hairpin" else "off"
             box.machine.sh(f"ip link set {end} master eth1; bridge link set dev {end} "
                            f"isolated {alone}")
-            machine.sh("ip route add default via 192.168.1.1")
+            if box.kind != "routed":
+                machine.sh("ip route add default via 192.168.1.1")
             machines.append(machine)
         return machines
 

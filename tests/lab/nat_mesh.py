@@ -11,9 +11,9 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from coord import Coord
+from coord import STATE, Coord
 from nat import Internet
-from net import eventually
+from net import VELD, eventually
 
 HOST, OWNER = "coord.test", "first"
 OWNER_IP = "203.0.113.4"
@@ -94,11 +94,16 @@ class NatMesh(Coord):
         for name in self.machines.keys() - {OWNER}:
             self.sees(name, OWNER, timeout=20, relays=True)
 
-    def restart(self):
-        """Members with no sessions, and boxes that know of nothing."""
+    def halt(self):
+        """No daemon runs, no member remembers whom it talked to, and no box anything."""
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.down, self.machines))
-            self.internet.forget()
+            list(pool.map(lambda m: m.sh(f"{VELD} down; find {STATE} -name endpoints.json -delete"),
+                          self.machines.values()))
+        self.internet.forget()
+
+    def restart(self):
+        self.halt()
+        with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.up, self.machines))
         self.connected()
         self.know()

@@ -120,3 +120,13 @@ def test_interrupted_suite_leaves_nothing_behind(tmp_path):
     assert run.returncode == 130 and "interrupted" in said
     assert not (tmp_path / "latest.json").exists()
     eventually(lambda: not in_session(run.pid), "everything it started has ended")
+
+
+def test_nat_table_of_two_kinds(tmp_path):
+    run = subprocess.run([ROOT / "bench/nat/veld-table", "--runs", "1", "--out", tmp_path / "table.json",
+                          "port-restricted", "symmetric"], capture_output=True, text=True, timeout=120,
+                         env={**os.environ, "VELD_BUILD": str(BUILD)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    pairs = json.loads((tmp_path / "table.json").read_text())["pairs"]
+    assert [pair["runs"][0]["path"] for pair in pairs] == ["direct", "relay", "relay"]
+    assert all(pair["runs"][0]["ms"] > 0 for pair in pairs)

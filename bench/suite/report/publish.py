@@ -1,17 +1,18 @@
 """Puts the tables between the markers of README.md and docs/PERFORMANCE.md."""
 from . import markdown
 
+
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
-def replace(path, text):
+def replace(path, text, begin=BEGIN, end=END):
     """Whatever stands between the markers becomes `text`; True when that changed the file."""
     before = path.read_text()
-    if before.count(BEGIN) != 1 or before.count(END) != 1 or \
-            before.index(BEGIN) > before.index(END):
-        raise ValueError(f"{path}: needs one {BEGIN} and, after it, one {END}")
-    head, rest = before.split(BEGIN)
-    after = f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{rest.split(END)[1]}"
+    if before.count(begin) != 1 or before.count(end) != 1 or \
+            before.index(begin) > before.index(end):
+        raise ValueError(f"{path}: needs one {begin} and, after it, one {end}")
+    head, rest = before.split(begin)
+    after = f"{head}{begin}\n\n{text.strip()}\n\n{end}{rest.split(end)[1]}"
     if after != before:
         path.write_text(after)
     return after != before
