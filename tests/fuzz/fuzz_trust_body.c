@@ -55,6 +55,16 @@ static void require_endpoints(const struct veld_endpoint *e, size_t n)
         require(e[i].port != 0 && veld_ip_is_unicast(&e[i].ip));
 }
 
+static void require_relays(const uint8_t (*relays)[32], size_t n, const uint8_t self[32])
+{
+    require(n <= VELD_MEMBER_RELAYS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        require(memcmp(relays[i], self, 32) != 0);
+        for (size_t k = 0; k < i; k++)
+            require(memcmp(relays[k], relays[i], 32) != 0);
+    }
+}
+
 static void network(const struct world *w, const uint8_t *p, size_t len)
 {
     struct body b;
@@ -183,6 +193,8 @@ static void record(const struct world *w, const uint8_t *p, size_t len)
             require(out.routes[i].len < 16 ||
                     !veld_prefix_overlaps(&out.routes[i], &w->t.network.ipv4));
         require_endpoints(out.endpoints, out.n_endpoints);
+        require_relays((const uint8_t(*)[32])out.relays, out.n_relays, m->member);
+        require(!out.relay || (m->flags & VELD_MEMBER_RELAY));
         require(out.ipv4.family == 0 || veld_prefix_contains(&w->t.network.ipv4, &out.ipv4));
         require(out.ipv6.family == 6);
     }
@@ -284,8 +296,10 @@ static void signal_of_member(const struct world *w, const uint8_t *p, size_t len
     int rc =
         veld_signal_open(sealed, len + 40, w->other, w->member.id->pub, w->t.network.id, &out);
     require(rc != VELD_E_AUTH);
-    if (taken(rc, &out, sizeof out))
-        require_endpoints(out.endpoints, out.n_endpoints);
+    if (!taken(rc, &out, sizeof out))
+        return;
+    require_endpoints(out.endpoints, out.n_endpoints);
+    require_relays((const uint8_t(*)[32])out.relays, out.n_relays, w->member.id->pub);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -132,6 +132,7 @@ static void put_rest(const struct world *w)
     memcpy(r.member, w->member.id->pub, 32);
     r.routes[0] = test_prefix("192.168.1.0/24");
     r.n_routes = 1;
+    r.relay = true;
     test_trust_must(veld_join_request_sign(&b, w->member.id->seed, &r), "request");
     put_signed("join-request", RAW_JOIN_REQUEST, BODY_JOIN_REQUEST, b);
     b = (struct veld_blob){0};
