@@ -1,5 +1,5 @@
 /*
- * The programs are links, beside this test's own, to others of the system.
+ * With what program.h says. The programs are links, beside this test's own, to others of the system.
  */
 #include "control/host/child.h"
 
@@ -20,6 +20,7 @@ static size_t said_len; /* of the last one */
 static unsigned calls;
 static struct veld_child *child;
 static GMainLoop *loop;
+static struct veld_diag diag;
 
 static void on_done(void *ctx, const char *text, size_t len)
 {
@@ -44,7 +45,7 @@ static const char *sh(void)
 static void start(const char *script, unsigned timeout_ms)
 {
     const char *const argv[] = {"-c", script, NULL};
-    cr_assert_eq(veld_child_start(&child, sh(), argv, timeout_ms, on_done, &calls), 0);
+    cr_assert_eq(veld_child_start(&child, sh(), argv, timeout_ms, on_done, &calls, &diag), 0);
 }
 
 static void setup(void)
@@ -78,8 +79,10 @@ Test(child, its_line_is_told_once)
 Test(child, that_is_not_there)
 {
     const char *const argv[] = {NULL};
-    cr_assert_eq(veld_child_start(&child, "no-such-program", argv, 1000, on_done, &calls),
-                 VELD_E_NOENT);
+    cr_assert_eq(
+        veld_child_start(&child, "no-such-program", argv, 1000, on_done, &calls, &diag),
+        VELD_E_NOENT);
+    cr_assert_not_null(strstr(diag.text, "/no-such-program cannot be run: "), "%s", diag.text);
     cr_assert_eq(calls, 0);
 }
 

@@ -1,9 +1,8 @@
 /*
- * Another of Veld's programs, run beside the daemon for its output: some hundred bytes.
+ * Another of Veld's programs (program.h), run beside the daemon for its output: some hundred bytes.
  *
- * Invariants: it has no descriptor of the daemon's but the one it writes to, no environment, and
- * it is gone, and reaped, when its struct is: it is killed once it has closed its output, has
- * written more than fits, or its time is over.
+ * Invariant: it is gone, and reaped, when its struct is: it is killed once it has closed its output,
+ * has written more than fits, or its time is over.
  *
  * Order of calls: start; then `done` from the main loop, once, or end before that. Both free it.
  * Control thread.
@@ -22,13 +21,10 @@ struct veld_child;
 /* What it wrote, a whole line or nothing (len 0) by its time's end. Borrowed for the call. */
 typedef void veld_child_done(void *ctx, const char *text, size_t len);
 
-/*
- * `program` is one beside the daemon's own file; `argv` goes on after its name, NULL at the end.
- * VELD_E_NOENT when there is none, VELD_E_IO.
- */
+/* `argv` goes on after its name, NULL at the end. VELD_E_NOENT when there is no such program, VELD_E_IO. */
 VELD_MUST_USE int veld_child_start(struct veld_child **out, const char *program,
                                    const char *const argv[], unsigned timeout_ms,
-                                   veld_child_done *done, void *ctx);
+                                   veld_child_done *done, void *ctx, struct veld_diag *diag);
 /* Wait until it is done, so long at most, and call `done`. */
 void veld_child_wait(struct veld_child *child, unsigned timeout_ms);
 /* Without `done`. NULL is allowed. */

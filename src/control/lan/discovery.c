@@ -2,14 +2,13 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "control/host/program.h"
 #include "control/mesh/hash.h"
 #include "crypto/identity.h"
 
 #include <errno.h>
 #include <glib-unix.h>
 #include <net/if.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +22,10 @@
 #define AGAIN_S_MIN     1
 #define AGAIN_S_MAX     60
 #define LIVED_S         300 /* after as long its end is nothing that goes on */
-#define HELPER_PATH_MAX 4096
 
 struct veld_lan_discovery {
     struct veld_lan_discovery_config cfg;
-    char path[HELPER_PATH_MAX], port[8], pub[VELD_PUBKEY_STRLEN], without[IF_NAMESIZE];
+    char port[8], pub[VELD_PUBKEY_STRLEN], without[IF_NAMESIZE];
     pid_t pid; /* 0: none runs */
     int fd;
     guint source, again;
@@ -79,21 +77,12 @@ static gboolean on_again(gpointer data)
 static int end_helper(struct veld_lan_discovery *d)
 {
     int status = 0;
-    pid_t ended = 0;
     if (d->source)
         g_source_remove(d->source);
     if (d->fd >= 0)
         close(d->fd);
-    for (unsigned ms = 0; d->pid > 0 && ended == 0 && ms < GOODBYE_MS; ms += 10) {
-        ended = waitpid(d->pid, &status, WNOHANG);
-        if (ended == 0)
-            g_usleep(10000);
-    }
-    if (d->pid > 0 && ended == 0) {
-        kill(d->pid, SIGKILL);
-        while (waitpid(d->pid, &status, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (d->pid > 0)
+        status = veld_program_end(d->pid, GOODBYE_MS);
     d->source = 0;
     d->fd = -1;
     d->pid = 0;
@@ -133,65 +122,29 @@ static gboolean on_helper(gint fd, GIOCondition condition, gpointer data)
 
 /* ---- Start, stop ---- */
 
-/* In a process group of its own: a terminal's Ctrl-C is the daemon's to answer. */
-static int spawn(struct veld_lan_discovery *d, int fd)
-{
-    char *const argv[] = {d->path, d->port, d->pub, d->without, NULL};
-    char *const environment[] = {NULL};
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, fd, STDIN_FILENO);
-    posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-    posix_spawnattr_init(&how);
-    posix_spawnattr_setsigmask(&how, &none);
-    posix_spawnattr_setsigdefault(&how, &all);
-    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                       POSIX_SPAWN_SETPGROUP);
-    int rc = posix_spawn(&d->pid, d->path, &files, &how, argv, environment);
-    posix_spawnattr_destroy(&how);
-    posix_spawn_file_actions_destroy(&files);
-    if (rc != 0)
-        d->pid = 0;
-    return rc;
-}
-
 static int start_helper(struct veld_lan_discovery *d, struct veld_diag *diag)
 {
+    const char *const argv[] = {d->port, d->pub, d->without, NULL};
+    struct veld_diag why;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return veld_fail(diag, VELD_E_IO, "LAN discovery: no socket for %s: %s", d->path,
+        return veld_fail(diag, VELD_E_IO, "LAN discovery: no socket for " HELPER ": %s",
                          strerror(errno));
-    int rc = spawn(d, pair[1]);
+    const int fds[] = {pair[1], STDOUT_FILENO, STDERR_FILENO};
+    int rc = veld_program_start(&d->pid, HELPER, argv, fds, &why);
     close(pair[1]);
-    if (rc != 0) {
+    if (rc < 0) {
         close(pair[0]);
-        return veld_fail(diag, rc == ENOENT ? VELD_E_UNSUPPORTED : VELD_E_IO,
-                         "[mdns] is enabled, but %s cannot be run: %s; install it beside "
-                         "veld-daemon (it is built with -Dmdns=enabled), or disable [mdns]",
-                         d->path, strerror(rc));
+        d->pid = 0;
+        return veld_fail(diag, rc == VELD_E_NOENT ? VELD_E_UNSUPPORTED : rc,
+                         "[mdns] is enabled, but %.500s; install it beside veld-daemon (it is "
+                         "built with -Dmdns=enabled), or disable [mdns]",
+                         why.text);
     }
     d->fd = pair[0];
     d->started_us = g_get_monotonic_time();
     d->source = g_unix_fd_add(d->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_helper, d);
     return 0;
-}
-
-/* Beside this very program. */
-static bool find_helper(char path[HELPER_PATH_MAX])
-{
-    ssize_t n = readlink("/proc/self/exe", path, HELPER_PATH_MAX - sizeof HELPER);
-    if (n <= 0)
-        return false;
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    if (!slash)
-        return false;
-    strcpy(slash + 1, HELPER);
-    return true;
 }
 
 int veld_lan_discovery_start(struct veld_lan_discovery **out,
@@ -208,10 +161,7 @@ int veld_lan_discovery_start(struct veld_lan_discovery **out,
     snprintf(d->port, sizeof d->port, "%u", cfg->port);
     snprintf(d->without, sizeof d->without, "%s", cfg->without);
     veld_pubkey_format(cfg->pub, d->pub);
-    int rc = find_helper(d->path) ? start_helper(d, diag)
-                                  : veld_fail(diag, VELD_E_IO,
-                                              "LAN discovery: this program's own path is not "
-                                              "known; is /proc mounted?");
+    int rc = start_helper(d, diag);
     if (rc < 0) {
         veld_lan_discovery_stop(d);
         return rc;

@@ -66,6 +66,7 @@ static void unmap(struct veld_portmap *m, const struct veld_gateway *gateway,
                   const struct veld_portmap_answer *a)
 {
     struct job_text t;
+    struct veld_diag why;
     struct veld_gateway now = veld_netif_gateway();
     if (!veld_gateway_equal(gateway, &now))
         return;
@@ -75,7 +76,8 @@ static void unmap(struct veld_portmap *m, const struct veld_gateway *gateway,
         t.external, a->url[0] ? a->url : NULL,           a->service, NULL};
     veld_child_end(m->unmap);
     m->unmap = NULL;
-    (void)!veld_child_start(&m->unmap, PROGRAM, argv, UNMAP_MS, on_unmapped, m);
+    if (veld_child_start(&m->unmap, PROGRAM, argv, UNMAP_MS, on_unmapped, m, &why) < 0)
+        veld_debug("the port mapping is left to its lease: %s", why.text);
 }
 
 /* ---- What is known of it ---- */
@@ -121,13 +123,16 @@ static void on_answer(void *ctx, const char *text, size_t len)
 static void ask(struct veld_portmap *m)
 {
     struct job_text t;
+    struct veld_diag why;
     uint64_t now = veld_clock_mono_ns();
     bool holds = veld_portmap_plan_holds(&m->plan);
     describe_job(m, &m->plan.net.gateway, holds ? m->plan.held.mapped.port : own_port(m), &t);
     const char *const argv[] = {"map", t.gateway, t.own, t.port, t.external, NULL};
     m->number = veld_portmap_plan_begin(&m->plan, now);
-    if (veld_child_start(&m->child, PROGRAM, argv, ASK_MS, on_answer, m) < 0)
+    if (veld_child_start(&m->child, PROGRAM, argv, ASK_MS, on_answer, m, &why) < 0) {
+        veld_debug("no port mapping: %s", why.text);
         veld_portmap_plan_on_answer(&m->plan, m->number, NULL, now);
+    }
 }
 
 static gboolean on_timer(gpointer data)
