@@ -103,6 +103,8 @@ static int add_peer(struct veld_table *t, const json_t *peer)
     if (!addresses)
         return VELD_E_NOMEM;
     state_text(peer, state, sizeof state);
+    if (json_is_true(json_object_get(peer, "relays")))
+        snprintf(state + strlen(state), sizeof state - strlen(state), "; a relay");
     age_text(peer, age);
     snprintf(tx_cell, sizeof tx_cell, "tx %s",
              veld_format_bytes(number_at(peer, "tx_bytes"), tx));

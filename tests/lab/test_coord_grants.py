@@ -39,6 +39,7 @@ def test_the_owners_machine_relays_when_it_says_so(mesh):
     assert relays(mesh, "second") == set()
     assert "in effect now" in mesh["first"].veld("set", "--relay", "yes").stdout
     sees_relays(mesh, "second", {"first"})
+    assert "; a relay  " in mesh["second"].veld("peers").stdout
     mesh["first"].veld("set", "--relay", "no")
     sees_relays(mesh, "second", set())
 

@@ -70,6 +70,7 @@ static json_t *serve_status(void *ctx)
          .activity = {.sent_bytes = 2048, .received_bytes = 1}},
         {.config = &peers[1]}};
     if (in_network) {
+        peers[0].relay = true;
         list[0].info.state = VELD_PEER_CONNECTING;
         list[0].why = VELD_WHY_UDP_BLOCKED;
         list[1].info.state = VELD_PEER_ACTIVE;
@@ -375,7 +376,7 @@ Test(cli_in_network, status)
     says("\nroute not used: 10.6.0.0/16 of b: it overlaps a network that this machine is "
          "attached to\n");
     says("  active; relay office  ");
-    says("  connecting; UDP blocked  ");
+    says("  connecting; UDP blocked; a relay  ");
     says("\nrelaying for others: 3 circuits, 3.0 MiB so far\n");
     cr_assert_eq(run("peers --dump"), 0);
     says("\t10.0.0.2\t-\trelay:office\t0\t");
