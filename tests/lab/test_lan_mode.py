@@ -137,6 +137,9 @@ def test_another_secret_is_nobody(lan):
         assert machine.status()["lan"]["members"] == 1
         assert machine.status()["lan"]["pending"] == []
     assert names(eve) == set()
+    eventually(lambda: eve.drops("handshake_failed") >= 4, "eve is called, and cannot read it", 20)
+    for machine in (a, b, eve):  # which would be known only from an answer to be read
+        assert "does it have the same network secret" not in machine.daemon.err()
     assert eve.status()["counters"]["handshakes_completed"] == 0
     assert a.status()["counters"]["handshakes_completed"] >= 1
     out = a.veld("status").stdout + a.veld("trust", "list").stdout
@@ -211,6 +214,21 @@ def test_nobody_elsewhere_is_called(lan):
     assert "198.51.100.7" not in capture.out()
 
 
+def test_the_twin_of_a_key_keeps_nobody_out(lan):
+    """Two Ed25519 keys that differ in their sign share one X25519 key."""
+    lan = lan("anna", "bert", "mallory")
+    a, b, mallory = lan.machines.values()
+    a.start(lan.config(a, SECRET))
+    twin = bytearray(base64.b64decode(lan.keys["bert"]))
+    twin[31] ^= 0x80
+    fake = mdns.device("twin", base64.b64encode(twin).decode(), ["192.0.2.99"]).hex() + "\n"
+    mallory.run(sys.executable, LAB / "mdns.py", "say", "eth0", input=fake)
+    eventually(lambda: a.status()["lan"]["found"] == 1, "the twin is found", 20)
+    b.start(lan.config(b, SECRET))
+    reaches(a, "bert.veld", 15)
+    assert a.peer("bert")["pubkey"] == lan.keys["bert"]
+
+
 # ---- Without one ----
 
 def test_both_accept(lan):
@@ -251,6 +269,15 @@ def test_trust_survives_a_restart(lan):
     failed = a.run(DAEMON, "--config", a.dir / "config.toml", "--foreground", check=False)
     assert failed.returncode == 1 and "restore it from a backup" in failed.stderr, failed.stderr
     pins.write_text(text)
+
+
+def test_what_was_accepted_is_on_the_disk(lan):
+    lan = lan("anna", "bert")
+    a, b = lan.start()
+    accept(a, b, lan)
+    a.daemon.kill()
+    a.start()
+    assert names(a) == {derived(b, lan)}
 
 
 def test_forgotten_is_pending_again(lan):
