@@ -247,6 +247,29 @@ Test(volunteer, who_asks_before_it_can_be_answered_is_answered_then)
     nothing_more();
 }
 
+/* It was restarted, and what it was told then was lost. */
+Test(volunteer, an_end_that_says_nothing_to_what_it_is_sent_is_offered_the_circuit_again)
+{
+    uint32_t n[2];
+    join(A, B, n);
+    for (unsigned i = 0; i < 2 * VELD_VOLUNTEER_SILENCE_NS / S - 1; i++) {
+        *use(n[0]) = (struct veld_forward_use){1 + i, 100 * i, rig.now_ns};
+        if (i < VELD_VOLUNTEER_SILENCE_NS / S)
+            *use(n[1]) = (struct veld_forward_use){1 + i, 100 * i, rig.now_ns};
+        rig.n_sent = 0;
+        rig_wait(S);
+    }
+    nothing_more();
+    *use(n[0]) = (struct veld_forward_use){100, 10000, rig.now_ns};
+    rig_wait(S);
+    sent(B, VELD_MSG_CIRCUIT_OFFER, A);
+    nothing_more();
+    rig_wait(60 * S);
+    for (unsigned i = 0; i < 2; i++)
+        sent(B, VELD_MSG_CIRCUIT_OFFER, A);
+    nothing_more(); /* when the other end sends no more, either */
+}
+
 Test(volunteer, an_offer_that_cannot_be_sent_is_made_soon)
 {
     rig.peers[B].full = true;

@@ -145,12 +145,21 @@ void veld_volunteer_on_message(struct veld_volunteer *v, uint32_t from,
 
 /* ---- What else happens ---- */
 
+/* The other end goes on sending to this one, which says nothing: it may have been restarted. */
+static bool is_silent(const struct circuit *c, const struct side *s, const struct side *other,
+                      uint64_t now_ns)
+{
+    uint64_t heard_ns = VELD_MAX(s->use.last_ns, c->since_ns), to_ns = other->use.last_ns;
+    return to_ns >= heard_ns + VELD_VOLUNTEER_SILENCE_NS &&
+           now_ns < to_ns + VELD_VOLUNTEER_SILENCE_NS;
+}
+
 /* What an end has not been told yet, or may have missed as long as it sends nothing. */
 static void remind(struct veld_volunteer *v, struct circuit *c, struct side *s, uint64_t now_ns)
 {
     bool missed = c->ready && s->said < VELD_VOLUNTEER_SAYS && s->use.datagrams == 0 &&
                   now_ns >= c->since_ns + s->said * VELD_NS_PER_S;
-    if (!s->asked)
+    if (!s->asked || is_silent(c, s, veld_volunteer_other_side(c, s), now_ns))
         (void)!offer(v, c, s, now_ns);
     else if (s->said == 0 || missed)
         tell_opened(v, c, s);

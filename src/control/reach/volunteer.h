@@ -4,7 +4,9 @@
  *
  * A circuit is there from the first OPEN of either end and is half open until the other end
  * has asked too; that one is offered it, and called first where there is no session with it.
- * OPEN may be repeated and changes nothing but the index.
+ * OPEN may be repeated. With another index it is of a member that was restarted: then the circuit
+ * is half open again, and the other end asked anew. Who has a new session, or says nothing to what
+ * is sent to it, may have been restarted as well, and is offered the circuit.
  *
  * Invariants:
  *  - only two different members in good standing, neither of them reached by a circuit,
@@ -13,7 +15,8 @@
  *  - there are at most VELD_VOLUNTEER_CIRCUITS_MAX, and of each member as many as it may have
  *    (allowances.h): a circuit counts for those who asked for it;
  *  - a half-open one ends after VELD_VOLUNTEER_HALF_OPEN_NS, one that nothing passes through after
- *    VELD_VOLUNTEER_IDLE_NS; both ends that asked are told so by CLOSE;
+ *    VELD_VOLUNTEER_IDLE_NS, any with the last session of an end that asked; those who asked are
+ *    told so by CLOSE;
  *  - one OPEN is answered by one message at most, to who sent it, and causes one at most to
  *    the other end. OPENED and OFFER that could not be sent, or were lost, are sent again;
  *  - circuits that are busy share the rate evenly, each direction of one at most its share; one
@@ -38,6 +41,9 @@
 #define VELD_VOLUNTEER_IDLE_NS      (180 * VELD_NS_PER_S)
 /* That both have asked is said so often, a second apart, to an end that sends nothing yet. */
 #define VELD_VOLUNTEER_SAYS 5
+/* An end that says nothing for so long, although it is sent to, is offered the circuit again. More
+   than the engine's keepalive. */
+#define VELD_VOLUNTEER_SILENCE_NS (12 * VELD_NS_PER_S)
 /* A circuit is busy when it carries this part of the rate. */
 #define VELD_VOLUNTEER_BUSY_PART 64
 
