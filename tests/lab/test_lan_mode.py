@@ -161,6 +161,11 @@ def test_a_name_is_one_machine_s(lan):
     # The user says that it is right.
     a.veld("trust", "accept", lan.keys["carl"])
     eventually(lambda: a.peer("twin")["pubkey"] == lan.keys["carl"], "accepted", 5)
+    # The other is gone for good.
+    b.stop()
+    assert derived(b, lan) in health(a)
+    a.veld("trust", "forget", derived(b, lan))
+    assert names(a) == {"twin"} and not health(a), health(a)
 
 
 def test_an_address_is_one_machine_s(lan):
@@ -296,6 +301,18 @@ def test_what_was_accepted_is_on_the_disk(lan):
     a.daemon.kill()
     a.start()
     assert names(a) == {derived(b, lan)}
+
+
+def test_accepted_before_they_met(lan):
+    lan = lan("anna", "bert")
+    a, b = lan.machines.values()
+    for machine, other in ((a, b), (b, a)):
+        machine.start(lan.config(machine))
+        machine.veld("trust", "accept", lan.keys[other.name])
+        machine.stop()
+    for machine in (a, b):  # nobody waits for anybody
+        machine.start()
+    eventually(lambda: names(a) == {"bert"} and names(b) == {"anna"}, lambda: names(a), 20)
 
 
 def test_forgotten_is_pending_again(lan):

@@ -82,9 +82,12 @@ static void on_device(void *ctx, const uint8_t pub[32], const struct veld_endpoi
         device->n = (uint32_t)n;
         g_hash_table_replace(c->lan->devices, device->pub, device);
     }
-    if (veld_control_peer_find_pub(c, pub, &peer))
+    bool is_peer = veld_control_peer_find_pub(c, pub, &peer);
+    if (is_peer)
         set_known(c, peer, list, n);
-    else if (c->lan_mode)
+    if (is_peer && n > 0 && c->lan_mode)
+        veld_lan_mode_on_known(c->lan_mode, pub);
+    else if (!is_peer && c->lan_mode)
         tell_mode(c, pub, list, n);
 }
 

@@ -449,6 +449,17 @@ void veld_lan_mode_on_stranger(struct veld_lan_mode *m, const uint8_t pub[32],
     try_some(m, veld_clock_mono_ns());
 }
 
+/* One that was accepted and has told nothing yet is called, so that both know their names. */
+void veld_lan_mode_on_known(struct veld_lan_mode *m, const uint8_t pub[32])
+{
+    const struct veld_lan_member *member = veld_lan_members_find(m->members, pub);
+    if (!m->control || !member || !veld_lan_name_is_derived(member->as.name))
+        return;
+    uint32_t id = peer_of(m, pub)->id;
+    if (!veld_control_peer_has_session(m->control, id))
+        (void)!veld_control_peer_call(m->control, id); /* a blocked one is not */
+}
+
 /* ---- Start and stop ---- */
 
 /* Whom the user accepted; with a secret they are found, and prove themselves anew. */

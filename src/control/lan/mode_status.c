@@ -8,23 +8,6 @@
 
 #define ATTEMPTS_SILENT 3
 
-static json_t *addresses_json(const struct veld_pin *pin)
-{
-    json_t *list = json_array();
-    char text[VELD_IP_STRLEN];
-    for (size_t i = 0; i < pin->n_addrs; i++)
-        json_array_append_new(list, json_string(veld_ip_format(&pin->addrs[i], text)));
-    return list;
-}
-
-static json_t *pin_json(const struct veld_pin *pin)
-{
-    char key[VELD_PUBKEY_STRLEN];
-    veld_pubkey_format(pin->pub, key);
-    return json_pack("{s:s, s:s, s:o, s:I}", "name", pin->name, "pubkey", key, "addresses",
-                     addresses_json(pin), "since", (json_int_t)pin->since_s);
-}
-
 static json_t *pending_json(const struct veld_lan_mode *m)
 {
     json_t *list = json_array();
@@ -55,7 +38,7 @@ static void add_claimants(const struct veld_lan_mode *m, json_t *pins)
         if (list[i].on_name != VELD_LAN_PINNED)
             continue;
         struct veld_pin shown = veld_lan_member_claimed(m->members, &list[i], 0);
-        json_t *o = pin_json(&shown);
+        json_t *o = veld_pin_json(&shown);
         json_object_set_new(o, "blocked", json_string("the name is another key's"));
         json_array_append_new(pins, o);
     }
@@ -66,7 +49,7 @@ json_t *veld_lan_mode_trust(const struct veld_lan_mode *m)
     json_t *pins = json_array();
     const struct veld_pin **list = veld_pins_list(m->pins);
     for (size_t i = 0; list && i < veld_pins_count(m->pins); i++)
-        json_array_append_new(pins, pin_json(list[i]));
+        json_array_append_new(pins, veld_pin_json(list[i]));
     free(list);
     add_claimants(m, pins);
     return json_pack("{s:o, s:o}", "pins", pins, "pending", pending_json(m));

@@ -41,8 +41,10 @@ static int accept_device(struct veld_lan_mode *m, const uint8_t pub[32], struct 
     int rc = veld_pins_accept(m->pins, &pin);
     if (rc == 0 && (rc = keep(m, pin.name, diag)) < 0)
         return rc;
-    if (rc == 0 && (rc = veld_lan_enter(m, pub)) < 0)
-        (void)!veld_pins_forget(m->pins, pin.name); /* saved with the next change */
+    if (rc == 0 && (rc = veld_lan_enter(m, pub)) < 0) {
+        (void)!veld_pins_forget(m->pins, pin.name); /* it is there */
+        (void)!veld_lan_save(m, diag);              /* else with the next change */
+    }
     if (rc == VELD_E_FULL)
         return veld_fail(diag, rc,
                          "%d machines are trusted, and no more are kept; forget one with: veld "
@@ -136,10 +138,8 @@ int veld_lan_mode_trust_forget(struct veld_lan_mode *m, const char *name,
         return rc;
     }
     veld_warn("the key of %s was forgotten", forgotten.name);
-    if (!veld_lan_has_secret(m)) {
-        veld_lan_leave(m, pub);
-        veld_control_lan_again(m->control, pub);
-    }
+    veld_lan_leave(m, pub);
     veld_lan_judge_all(m);
+    veld_control_lan_again(m->control, pub); /* with the secret it is back soon */
     return veld_lan_save(m, diag);
 }

@@ -70,24 +70,6 @@ bool veld_mesh_may_use(void *ctx, uint32_t id)
 
 /* ---- By the user ---- */
 
-static json_t *addresses_json(const struct veld_ip *addrs, size_t n)
-{
-    json_t *list = json_array();
-    char text[VELD_IP_STRLEN];
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_string(veld_ip_format(&addrs[i], text)));
-    return list;
-}
-
-static json_t *pin_json(const struct veld_pin *pin)
-{
-    char key[VELD_PUBKEY_STRLEN];
-    veld_pubkey_format(pin->pub, key);
-    return json_pack("{s:s, s:s, s:o, s:I}", "name", pin->name, "pubkey", key, "addresses",
-                     addresses_json(pin->addrs, pin->n_addrs), "since",
-                     (json_int_t)pin->since_s);
-}
-
 static void add_blocked(const struct veld_mesh *m, json_t *list)
 {
     const struct veld_member **members = veld_members_list(m->members);
@@ -95,7 +77,7 @@ static void add_blocked(const struct veld_mesh *m, json_t *list)
         if (members[i]->standing == VELD_MEMBER_GOOD)
             continue;
         struct veld_pin shown = veld_member_pin(members[i], 0);
-        json_t *o = pin_json(&shown);
+        json_t *o = veld_pin_json(&shown);
         json_object_set_new(o, "blocked",
                             json_string(veld_member_standing_text(members[i]->standing)));
         json_array_append_new(list, o);
@@ -108,7 +90,7 @@ json_t *veld_mesh_trust(const struct veld_mesh *m)
     json_t *list = json_array();
     const struct veld_pin **pins = veld_pins_list(m->pins);
     for (size_t i = 0; pins && i < veld_pins_count(m->pins); i++) {
-        json_t *o = pin_json(pins[i]);
+        json_t *o = veld_pin_json(pins[i]);
         if (veld_pins_is_revoked(m->pins, pins[i]))
             json_object_set_new(o, "revoked", json_true());
         json_array_append_new(list, o);

@@ -7,7 +7,6 @@
 #include "crypto/primitives.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,7 +214,7 @@ const struct veld_pin **veld_pins_list(const struct veld_pins *p)
 
 /* ---- The file ---- */
 
-static json_t *pin_json(const struct veld_pin *pin)
+json_t *veld_pin_json(const struct veld_pin *pin)
 {
     char key[VELD_PUBKEY_STRLEN], ip[VELD_IP_STRLEN];
     json_t *addrs = json_array();
@@ -232,7 +231,7 @@ int veld_pins_save(struct veld_pins *p, struct veld_diag *diag)
     size_t n = veld_pins_count(p);
     json_t *pins = json_array(), *root;
     for (size_t i = 0; list && i < n; i++)
-        json_array_append_new(pins, pin_json(list[i]));
+        json_array_append_new(pins, veld_pin_json(list[i]));
     bool whole = list && json_array_size(pins) == n;
     free(list);
     root = json_pack("{s:i, s:s, s:o}", "version", PINS_VERSION, "network", p->network, "pins",

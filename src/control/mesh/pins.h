@@ -25,6 +25,8 @@
 #include "trust/revocations.h"
 #include "trust/trust.h"
 
+#include <jansson.h>
+
 #define VELD_PINS_MAX      100000
 #define VELD_PIN_ADDRS_MAX 2 /* an IPv4 and an IPv6 address */
 
@@ -35,6 +37,9 @@ struct veld_pin {
     size_t n_addrs;
     uint64_t since_s; /* when this key was pinned */
 };
+
+/* As in the file. A new reference; NULL when out of memory. */
+json_t *veld_pin_json(const struct veld_pin *pin);
 
 struct veld_pins;
 
