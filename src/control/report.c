@@ -10,13 +10,22 @@
 #define HEALTH_MAX      (7 + 16) /* ours, and the mesh's or LAN mode's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
-/* Wanted, and asked for often enough; or known to be away without asking. */
-static bool is_in_vain(const struct veld_status_peer *p)
+/*
+ * Why it is not reached: once it was asked often enough, or where there is nothing to wait for.
+ */
+static enum veld_why judge(const struct veld_control *c, uint32_t id,
+                           struct veld_status_peer *p)
 {
     const struct veld_peer_info *info = &p->info;
-    return info->state == VELD_PEER_OFFLINE || (info->state == VELD_PEER_IDLE && p->offline) ||
-           (info->state == VELD_PEER_CONNECTING &&
-            (info->attempts >= ATTEMPTS_SILENT || !info->endpoint.ip.family));
+    bool seeks = info->state == VELD_PEER_CONNECTING;
+    bool early = seeks && info->attempts < ATTEMPTS_SILENT;
+    bool wanted = seeks || info->state == VELD_PEER_OFFLINE;
+    if (!wanted && !(p->offline && info->state == VELD_PEER_IDLE))
+        return VELD_WHY_NONE;
+    veld_why_look(c, id, p, &p->facts);
+    enum veld_why why = veld_why(&p->facts);
+    bool is_certain = why == VELD_WHY_OFFLINE || why == VELD_WHY_NO_ENDPOINT;
+    return early && !is_certain ? VELD_WHY_NONE : why;
 }
 
 /* `*n` of them. */
@@ -38,10 +47,7 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c, size_
             veld_dataplane_peer_activity(c->dataplane, id, &s->activity) < 0)
             continue;
         s->relay = veld_relays_name(c, &s->info.endpoint);
-        if (!is_in_vain(s))
-            continue;
-        veld_why_look(c, id, s, &s->facts);
-        s->why = veld_why(&s->facts);
+        s->why = judge(c, id, s);
     }
     return list;
 }
