@@ -237,6 +237,17 @@ def test_nobody_elsewhere_is_called(lan):
     assert "198.51.100.7" not in capture.out()
 
 
+def test_who_goes_is_called_no_more(lan):
+    lan = lan("anna", "mallory")
+    a, mallory = lan.machines.values()
+    a.start(lan.config(a, SECRET))
+    (key,) = keys_of_nobody(1)
+    for ttl, found in ((120, 1), (0, 0)):
+        fake = mdns.device("fake", key, ["192.0.2.99"], ttl=ttl).hex() + "\n"
+        mallory.run(sys.executable, LAB / "mdns.py", "say", "eth0", input=fake)
+        eventually(lambda: a.status()["lan"]["found"] == found, f"{found} found", 20)
+
+
 def test_the_twin_of_a_key_keeps_nobody_out(lan):
     """Two Ed25519 keys that differ in their sign share one X25519 key."""
     lan = lan("anna", "bert", "mallory")

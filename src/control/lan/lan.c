@@ -85,8 +85,8 @@ static void on_device(void *ctx, const uint8_t pub[32], const struct veld_endpoi
     bool is_peer = veld_control_peer_find_pub(c, pub, &peer);
     if (is_peer)
         set_known(c, peer, list, n);
-    if (is_peer && n > 0 && c->lan_mode)
-        veld_lan_mode_on_known(c->lan_mode, pub);
+    if (is_peer && c->lan_mode)
+        veld_lan_mode_on_known(c->lan_mode, pub, n);
     else if (!is_peer && c->lan_mode)
         tell_mode(c, pub, list, n);
 }

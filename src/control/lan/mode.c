@@ -450,14 +450,25 @@ void veld_lan_mode_on_stranger(struct veld_lan_mode *m, const uint8_t pub[32],
 }
 
 /* One that was accepted and has told nothing yet is called, so that both know their names. */
-void veld_lan_mode_on_known(struct veld_lan_mode *m, const uint8_t pub[32])
+static void call_unnamed(struct veld_lan_mode *m, const struct lan_peer *p)
 {
-    const struct veld_lan_member *member = veld_lan_members_find(m->members, pub);
-    if (!m->control || !member || !veld_lan_name_is_derived(member->as.name))
-        return;
-    uint32_t id = peer_of(m, pub)->id;
-    if (!veld_control_peer_has_session(m->control, id))
-        (void)!veld_control_peer_call(m->control, id); /* a blocked one is not */
+    const struct veld_lan_member *member = veld_lan_members_find(m->members, p->pub);
+    if (member && veld_lan_name_is_derived(member->as.name) &&
+        !veld_control_peer_has_session(m->control, p->id))
+        (void)!veld_control_peer_call(m->control, p->id); /* a blocked one is not */
+}
+
+void veld_lan_mode_on_known(struct veld_lan_mode *m, const uint8_t pub[32], size_t n)
+{
+    struct lan_peer *p = peer_of(m, pub);
+    if (!m->control || !p)
+        return; /* the configuration's */
+    if (n > 0) {
+        call_unnamed(m, p);
+    } else if (!p->proven && !p->used) {
+        veld_lan_trials_remove(m->trials, pub);
+        remove_peer(m, p);
+    }
 }
 
 /* ---- Start and stop ---- */

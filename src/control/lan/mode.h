@@ -50,8 +50,8 @@ void veld_lan_mode_tick(struct veld_lan_mode *m);
 void veld_lan_mode_on_stranger(struct veld_lan_mode *m, const uint8_t pub[32],
                                const struct veld_endpoint *list, size_t n);
 
-/* A device whose P is a peer's is found, or elsewhere. */
-void veld_lan_mode_on_known(struct veld_lan_mode *m, const uint8_t pub[32]);
+/* The same of one whose P is a peer's. */
+void veld_lan_mode_on_known(struct veld_lan_mode *m, const uint8_t pub[32], size_t n);
 
 /* ---- The local API ---- */
 

@@ -18,8 +18,9 @@
 
 #include "base/clock.h"
 #include "control/lan/pending.h"
+#include "control/lan/report.h"
 
-#define VELD_LAN_TRIALS_MAX   512
+#define VELD_LAN_TRIALS_MAX   VELD_LAN_DEVICES_MAX
 #define VELD_LAN_TRYING_MAX   128
 #define VELD_LAN_TRIAL_NS     (20 * VELD_NS_PER_S)
 #define VELD_LAN_TRIAL_MIN_NS (7 * VELD_NS_PER_S)
