@@ -329,6 +329,20 @@ Test(engine_session, removing_a_peer_leaves_nothing)
     pair_free(&p);
 }
 
+Test(engine_session, an_answer_to_one_that_was_removed_is_nobodys)
+{
+    struct pair p;
+    pair_init(&p);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    struct veld_action initiation = must(&p.a, VELD_ACT_SEND);
+    deliver(&p, &p.a, &p.b, &initiation);
+    struct veld_action response = must(&p.b, VELD_ACT_SEND);
+    cr_assert_eq(on_peer(&p, &p.a, VELD_EV_REMOVE_PEER), 0);
+    cr_assert_eq(deliver(&p, &p.b, &p.a, &response), DROPPED(INDEX));
+    cr_assert_eq(p.a.out.n, 0);
+    pair_free(&p);
+}
+
 Test(engine_session, who_is_blocked_has_no_session_and_gets_none)
 {
     struct pair p;

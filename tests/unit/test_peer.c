@@ -44,6 +44,13 @@ Test(peer, a_reference_dies_with_its_generation)
     cr_assert_null(veld_peers_find(&peers, (struct veld_peer_ref){.id = 5}));
 }
 
+Test(peer, no_generation_is_that_of_no_peer)
+{
+    peers.last_generation = UINT32_MAX;
+    cr_assert_eq(veld_peers_add(&peers, 5), 0);
+    cr_assert_neq(veld_peers_get(&peers, 5)->ref.generation, 0);
+}
+
 Test(peer, activity_takes_latest_times_and_sums)
 {
     struct veld_activity_line *lines = aligned_alloc(64, 3 * sizeof *lines);

@@ -69,6 +69,35 @@ Test(ratelimit, counts_a_circuit)
     veld_ratelimit_free(r);
 }
 
+Test(ratelimit, an_earlier_time_gives_nothing)
+{
+    struct veld_ratelimit *r = make();
+    cr_assert_eq(allowed(r, "192.0.2.1", 9, VELD_NS_PER_S), VELD_INITIATIONS_BURST);
+    cr_assert_eq(allowed(r, "192.0.2.1", 9, VELD_NS_PER_S - 1), 0);
+    veld_ratelimit_free(r);
+}
+
+/* How many of many addresses find a place at once. */
+static unsigned first_refused(const uint8_t seed[16])
+{
+    struct veld_ratelimit *r = veld_ratelimit_new(seed);
+    struct veld_endpoint a = {.ip = {.family = 4, .b = {10}}};
+    unsigned k = 0;
+    do {
+        k++;
+        a.ip.b[2] = (uint8_t)(k >> 8);
+        a.ip.b[3] = (uint8_t)k;
+    } while (k < UINT16_MAX && veld_ratelimit_allow(r, &a, VELD_NS_PER_S));
+    veld_ratelimit_free(r);
+    return k;
+}
+
+Test(ratelimit, nobody_can_tell_who_shares_a_place_with_whom)
+{
+    static const uint8_t seed[2][16] = {{1}, {2}};
+    cr_assert_neq(first_refused(seed[0]), first_refused(seed[1]));
+}
+
 Test(ratelimit, is_bounded_refuses_when_full_and_reclaims_the_quiet)
 {
     struct veld_ratelimit *r = make();

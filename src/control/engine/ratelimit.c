@@ -37,7 +37,7 @@ void veld_ratelimit_free(struct veld_ratelimit *r)
 static uint64_t tokens_now(const struct bucket *b, uint64_t now_ns)
 {
     uint64_t grown = now_ns > b->filled_at_ns ? now_ns - b->filled_at_ns : 0;
-    return VELD_MIN(b->tokens_ns + VELD_MIN(grown, BUCKET_NS), BUCKET_NS);
+    return VELD_MIN(b->tokens_ns + grown, BUCKET_NS);
 }
 
 /* The bucket of `key`, or a place for it with a full one, or NULL. */
