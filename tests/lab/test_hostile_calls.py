@@ -16,7 +16,7 @@ from hostile_world import World  # noqa: E402
 from net import PORT, Net, eventually  # noqa: E402
 from trusting import endpoint  # noqa: E402
 
-SECONDS = 12
+SECONDS = 8
 INSIDE = "10.100.77.77"
 NO_ADDRESS = ["127.0.0.1", "224.0.0.1", "255.255.255.255", "0.0.0.0"]
 FILTERED = [f"{a}:{PORT}" for a in ("203.0.113.255", "203.0.113.11", INSIDE)]
