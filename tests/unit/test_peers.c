@@ -578,6 +578,24 @@ Test(peers, one_that_may_not_be_used_is_not_relayed_for)
 
 /* ---- Whoever waits ---- */
 
+/* Numbers are dense, and used again. */
+Test(peers, what_was_known_of_one_that_went_is_not_of_the_next)
+{
+    const struct veld_endpoint at = endpoint("192.0.2.3:7");
+    struct veld_message list = {.type = VELD_MSG_CANDIDATES, .sequence = 5};
+    struct veld_endpoint known[VELD_CANDIDATES_MAX];
+    open_a();
+    uint32_t id = add_third();
+    cr_assert_geq(veld_control_peer_known(c, id, VELD_KNOWN_SESSION, &at, 1), 0);
+    cr_assert_eq(veld_known_compose(c->known, id, known), 1);
+    cr_assert_eq(veld_candidates_accept(c->candidates, id, &list, VELD_NS_PER_S), 0);
+    veld_control_peer_remove(c, id);
+    cr_assert_eq(add_third(), id);
+    cr_assert_eq(veld_known_compose(c->known, id, known), 0);
+    list.sequence = 1;
+    cr_assert_eq(veld_candidates_accept(c->candidates, id, &list, VELD_NS_PER_S), 0);
+}
+
 Test(peers, who_waits_for_one_that_goes_is_told)
 {
     open_a();
