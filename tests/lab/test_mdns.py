@@ -233,6 +233,31 @@ def test_addresses_that_are_nobodys(lan):
     eventually(lambda: lan.a.pings("10.0.0.2", wait=1), "a ping through the tunnel", 15)
 
 
+def labels_of(heard, key):
+    """By which names a key is announced, in order."""
+    labels = []
+    for m in heard():
+        label = re.search(rb"veld-[0-9a-f]{16}", m)
+        if m[2] & 0x80 and key.encode() in m and label and label[0] not in labels:
+            labels.append(label[0])
+    return labels
+
+
+def test_a_name_that_somebody_else_claims(lan):
+    heard = lan.hear()
+    helpers = begun(lan)
+    key = lan.keys[lan.b]
+    for n in range(1, 3):
+        eventually(lambda: len(labels_of(heard, key)) == n, lambda: labels_of(heard, key), 10)
+        label = labels_of(heard, key)[-1].decode()
+        lan.say(*[mdns.device(label, mdns.made_up(n), ["1.2.3.99"])] * 500)  # for a second
+    eventually(lambda: len(labels_of(heard, key)) == 3, lambda: labels_of(heard, key), 10)
+    survives(lan, helpers)
+    lan.a.stop()
+    lan.a.start()
+    lan.found(lan.a)
+
+
 # ---- Beside others ----
 
 def test_beside_avahi_daemon(lan):
