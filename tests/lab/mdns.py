@@ -3,7 +3,8 @@
   mdns.py hear INTERFACE      print each mDNS message that comes in or goes out, in hex
   mdns.py say INTERFACE       send each hex line of stdin to the group
   mdns.py flood INTERFACE RATE SECONDS
-                              announce made-up devices, each once, RATE a second; print how many
+                              announce made-up devices, each once by IPv4 and once by IPv6,
+                              RATE a second, five a message; print how many
 
 Those that wait for others say "ready" first.
 """
@@ -14,7 +15,7 @@ import struct
 import sys
 import time
 
-GROUP, PORT = "224.0.0.251", 5353
+GROUP, GROUP6, PORT = "224.0.0.251", "ff02::fb", 5353
 A, PTR, TXT, AAAA, SRV, CNAME, ANY = 1, 12, 16, 28, 33, 5, 255
 SERVICE = "_veld._udp.local"
 
@@ -46,14 +47,18 @@ def address(owner, text, ttl=120):
     return record(owner, kind, socket.inet_pton(family, text), ttl, flush=False)
 
 
-def device(label, pub, addresses, port=51820, ttl=120, txt=None):
+def records(label, pub, addresses, port=51820, ttl=120):
     """What a machine with this public key (base64) would announce."""
     instance, host = f"{label}.{SERVICE}", f"{label}.local"
-    return message([
+    return [
         record(SERVICE, PTR, name(instance), ttl, flush=False),
         record(instance, SRV, struct.pack(">HHH", 0, 0, port) + name(host), ttl),
-        record(instance, TXT, strings(*(txt or ("v=1", f"p={pub}"))), ttl),
-        *(address(host, a, ttl) for a in addresses)])
+        record(instance, TXT, strings("v=1", f"p={pub}"), ttl),
+        *(address(host, a, ttl) for a in addresses)]
+
+
+def device(*what, **more):
+    return message(records(*what, **more))
 
 
 def made_up(number):
@@ -68,6 +73,16 @@ def group(interface):
     index = struct.pack("4s4si", bytes(4), bytes(4), socket.if_nametoindex(interface))
     s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, index)
     s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+    return s
+
+
+def group6(interface):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("::", PORT))
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex(interface))
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
     return s
 
 
@@ -96,15 +111,18 @@ def say(interface):
 
 
 def flood(interface, rate, seconds):
-    s, began = group(interface), time.monotonic()
+    four, six, began = group(interface), group6(interface), time.monotonic()
     sent = 0
+    rate, each = float(rate), 5
     print("ready", flush=True)
     while (passed := time.monotonic() - began) < float(seconds):
-        while sent < passed * float(rate):
-            number = int.from_bytes(os.urandom(6), "big")
-            s.sendto(device(f"x{number:x}", made_up(number), [f"1.2.3.{100 + number % 50}"]),
-                     (GROUP, PORT))
-            sent += 1
+        while sent < passed * rate:
+            numbers = [int.from_bytes(os.urandom(6), "big") for _ in range(each)]
+            m = message([r for n in numbers
+                         for r in records(f"x{n:x}", made_up(n), [f"1.2.3.{100 + n % 50}"])])
+            four.sendto(m, (GROUP, PORT))
+            six.sendto(m, (GROUP6, PORT))
+            sent += each
         time.sleep(0.001)
     print(sent, flush=True)
 

@@ -10,32 +10,32 @@
 struct AvahiWatch {
     AvahiWatch *inner;
     bool is_udp;
+    uint64_t second_ns; /* when the second began, in which so many came */
+    unsigned in_second;
     AvahiWatchCallback callback;
     void *ctx;
 };
 
 static const AvahiPoll *behind;
-static uint64_t second_ns;
-static unsigned in_second;
 
-static bool is_within_rate(uint64_t now_ns)
+static bool is_within_rate(AvahiWatch *w, uint64_t now_ns)
 {
-    if (now_ns - second_ns >= VELD_NS_PER_S) {
-        second_ns = now_ns;
-        in_second = 0;
+    if (now_ns - w->second_ns >= VELD_NS_PER_S) {
+        w->second_ns = now_ns;
+        w->in_second = 0;
     }
-    return in_second++ < VELD_LAN_MESSAGES_PER_S;
+    return w->in_second++ < VELD_LAN_MESSAGES_PER_S;
 }
 
 /* True: the next message may go on. Else it is gone. */
-static bool pass(int fd)
+static bool pass(AvahiWatch *w, int fd)
 {
     static uint8_t message[VELD_LAN_MESSAGE_MAX];
     uint64_t now_ns = veld_clock_mono_ns();
     ssize_t len = recv(fd, message, sizeof message, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
     if (len < 0)
         return true; /* an error, which is Avahi's to see */
-    const char *why = !is_within_rate(now_ns) ? "one too many"
+    const char *why = !is_within_rate(w, now_ns) ? "one too many"
                       : !veld_lan_message_is_plain(message, (size_t)len)
                           ? "malformed or an alias"
                           : NULL;
@@ -49,7 +49,7 @@ static bool pass(int fd)
 static void on_watch(AvahiWatch *inner, int fd, AvahiWatchEvent event, void *ctx)
 {
     AvahiWatch *w = ctx;
-    if (!w->is_udp || !(event & AVAHI_WATCH_IN) || pass(fd))
+    if (!w->is_udp || !(event & AVAHI_WATCH_IN) || pass(w, fd))
         w->callback(w, fd, event, w->ctx);
 }
 

@@ -10,7 +10,7 @@
 
 #include <avahi-common/watch.h>
 
-#define VELD_LAN_MESSAGES_PER_S 500 /* of all sockets */
+#define VELD_LAN_MESSAGES_PER_S 100 /* of each socket */
 
 /* Before `inner`, which outlives it. One a process; nobody frees it. */
 const AvahiPoll *veld_lan_gate(const AvahiPoll *inner);
