@@ -1,6 +1,7 @@
 """Peers find each other on a LAN by mDNS, beside other responders and whatever strangers send."""
 import random
 import re
+import shutil
 import socket
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from coord import Coord
 from lan import Lan, cpu_s, processes_called, rss_kib
 from nat_mesh import NatMesh
-from net import LAB, PORT, eventually
+from net import DAEMON, LAB, PORT, eventually
 from pair import INNER
 
 
@@ -178,6 +179,7 @@ def test_made_up_devices_a_thousand_a_second(lan, comes):
           f"{used[lan.a.daemon.pid]:.2f} s; VmRSS {rss_kib(lan.a, helper)} KiB, the daemon's "
           f"{daemon_kib} -> {rss_kib(lan.a, lan.a.daemon.pid)} KiB")
     assert lan.a.pings("10.0.0.2", count=5, interval=0.05) == 5
+    assert "a message is not looked at: one too many" in lan.a.daemon.err()
     assert rss_kib(lan.a, helper) < 24 << 10
     assert rss_kib(lan.a, lan.a.daemon.pid) < daemon_kib + (4 << 10)
     assert used[helper] < 3 and used[lan.a.daemon.pid] < 1
@@ -327,3 +329,12 @@ def test_a_member_that_was_found_before_it_was_one(net):
     mesh.sees("first", "later", state="idle", endpoint="203.0.113.99:51820")
     mesh.reaches("first", mesh.address("later"))  # by its record
     mesh.stop()
+
+
+def test_without_the_helper_it_says_so(pair):
+    alone = pair.a.dir / "veld-daemon"
+    shutil.copy(DAEMON, alone)
+    config = pair.a.write_config(pair.config(pair.a, mdns={"enabled": True}))
+    done = pair.a.run(alone, "--config", config, "--foreground", check=False)
+    assert done.returncode == 1 and f"{pair.a.dir}/veld-mdns cannot be run" in done.stderr, done
+    assert not pair.a.has_interface()
