@@ -187,6 +187,18 @@ def test_an_address_is_one_machine_s(lan):
     assert a.drops("bad_inner_source") > before, a.status()["drops"]
 
 
+def test_addresses_of_the_config_beside_its_own(lan):
+    lan = lan("anna", "bert")
+    a, b = lan.machines.values()
+    a.start(lan.config(a, SECRET, vpn_ip=["10.7.0.1/24", "fd0a::1/64"]))
+    b.start(lan.config(b, SECRET, vpn_ip="fd0a::2/64"))
+    eventually(lambda: names(a) == {"bert"}, "they meet", 20)
+    (ipv6,) = a.peer("bert")["addresses"]
+    reaches(a, ipv6)
+    assert len(b.peer("anna")["addresses"]) == 1, "b has no network of 10.7.0.1"
+    assert "in none of this machine's networks" in health(b)
+
+
 def test_peers_of_the_config_beside_it(lan):
     """What it says of them counts; they have the same secret, and are on the LAN or not."""
     lan = lan("anna", "bert", "carl")

@@ -54,19 +54,22 @@ static int derive_ipv4(struct veld_lan_mode *m, struct veld_diag *diag)
     return 0;
 }
 
+/* Others reach it by what follows from its key, whatever else it has. */
 static int give_addresses(struct veld_lan_mode *m, struct veld_diag *diag)
 {
     struct veld_config *c = m->config;
-    bool has_ipv6 = false;
     int rc = c->n_addrs ? 0 : derive_ipv4(m, diag);
-    for (size_t i = 0; i < c->n_addrs; i++)
-        has_ipv6 |= c->addrs[i].ip.family == 6;
-    if (rc == 0 && !has_ipv6 && c->n_addrs < VELD_CONFIG_ADDRS_MAX) {
-        struct veld_prefix *own = &c->addrs[c->n_addrs++];
-        veld_network_ipv6(m->network_id, m->identity->pub, &own->ip);
-        own->len = VELD_NETWORK_IPV6_LEN;
-    }
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (c->n_addrs == VELD_CONFIG_ADDRS_MAX)
+        return veld_fail(diag, VELD_E_CONFIG,
+                         "%s: vpn_ip: on a LAN without a server at most %d addresses can be "
+                         "given; one more follows from the key",
+                         c->path, VELD_CONFIG_ADDRS_MAX - 1);
+    struct veld_prefix *own = &c->addrs[c->n_addrs++];
+    veld_network_ipv6(m->network_id, m->identity->pub, &own->ip);
+    own->len = VELD_NETWORK_IPV6_LEN;
+    return 0;
 }
 
 /* Pins of one network each: with another secret names are free again. */
