@@ -124,12 +124,26 @@ Test(volunteer, asking_again_by_another_index_asks_the_other_end_anew)
     cr_assert_eq(sent(A, VELD_MSG_CIRCUIT_OPENED, B).state, 0);
     sent(B, VELD_MSG_CIRCUIT_OFFER, A);
     nothing_more();
+    cr_assert_eq(rig.n_forwards, 0);
     rig_open_circuit(B, A, 66);
     uint32_t to_a = sent(A, VELD_MSG_CIRCUIT_OPENED, B).index;
     uint32_t to_b = sent(B, VELD_MSG_CIRCUIT_OPENED, A).index;
     cr_assert_eq(forward(to_a)->to_index, 66);
     cr_assert_eq(forward(to_b)->to_index, 55);
     cr_assert_eq(veld_circuit_numbers_taken(rig.numbers), 2);
+}
+
+Test(volunteer, what_is_asked_anew_counts_once)
+{
+    for (uint32_t i = 0; i < 2 * VELD_ALLOWANCE_CIRCUITS; i++) {
+        rig_open_circuit(A, B, 1000 + i);
+        rig_open_circuit(B, A, 1000 + i);
+        rig_wait(S);
+        rig.n_sent = 0;
+    }
+    cr_assert_eq(count().ready, 1);
+    rig_open_circuit(B, C, 7); /* one of its many that it may still have */
+    cr_assert_eq(sent(B, VELD_MSG_CIRCUIT_OPENED, C).state, 0);
 }
 
 /* B was restarted: it is told of the circuit that A still has. */
