@@ -190,7 +190,9 @@ static void set_endpoint(struct veld_control *c, const struct veld_action *a)
 static void wanted(struct veld_control *c, const struct veld_action *a)
 {
     veld_self_stun_on_wanted(c);
-    veld_relays_on_wanted(c, a->peer);
+    /* Else one request would go on from relay to relay, and all of them would call the peer. */
+    if (!a->called)
+        veld_relays_on_wanted(c, a->peer);
     if (c->hooks.on_wanted)
         c->hooks.on_wanted(c->hooks.ctx, a->peer);
 }

@@ -234,6 +234,25 @@ def test_two_relays_in_a_row_are_no_path_and_no_loop():
         assert all(world.relaying(name)["datagrams"] - n < 50 for name, n in zip("rs", passed))
 
 
+def test_relays_do_not_ask_each_other_for_whom_they_call_for_others():
+    """One request would make all of a network's relays call an absent member."""
+    with Net() as net:
+        world = World(net, "a", "r", "s", "absent")
+        for n, (one, other) in enumerate(("ar", "rs", "as")):
+            net.wire(world[one], world[other], [f"192.0.{n}.1/24"], [f"192.0.{n}.2/24"])
+        world.start("r", "rs", {"s": f"192.0.1.2:{PORT}"})
+        world.start("s", "rs", {"r": f"192.0.1.1:{PORT}"})
+        world.start("a", "rs", {"r": f"192.0.0.2:{PORT}", "s": f"192.0.2.2:{PORT}"})
+        for pair in "ar", "rs", "as":
+            world.reaches(*pair)
+        ping = world["a"].spawn("ping", world.inner("absent"))
+        eventually(lambda: all(world.relaying(name)["half_open"] for name in "rs"), "both are asked")
+        time.sleep(2)
+        ping.stop(signal.SIGINT)
+        assert [world.relaying(name)["half_open"] for name in "rs"] == [1, 1], "a's"
+        assert [world[name].status()["reach"]["circuits"] for name in "rs"] == [0, 0]
+
+
 # ---- A bad network ----
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,31 @@ Test(engine_seek, who_is_called_without_a_session_makes_one)
     pair_free(&w.p);
 }
 
+static const struct veld_action *retry(struct world *w)
+{
+    w->p.now.mono_ns = veld_engine_deadline(w->p.a.engine);
+    cr_assert_eq(step(&w->p, &w->p.a, &(struct veld_event){.type = VELD_EV_TIMER}), 1);
+    const struct veld_action *wanted = action(&w->p.a, VELD_ACT_WANTED);
+    cr_assert_not_null(wanted);
+    return wanted;
+}
+
+/* Else a relay would ask other relays for whom it calls for others, and they others. */
+Test(engine_seek, a_peer_that_is_called_for_others_is_wanted_here_once_somebody_waits)
+{
+    struct world w;
+    start(&w, NULL, 0);
+    on_peer(&w.p, &w.p.a, VELD_EV_GOODBYE);
+    cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_CALLED), 0);
+    cr_assert(action(&w.p.a, VELD_ACT_WANTED)->called);
+    cr_assert(retry(&w)->called);
+    cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_NEED_SESSION), 0);
+    cr_assert_not(action(&w.p.a, VELD_ACT_WANTED)->called, "at once");
+    cr_assert_eq(on_peer(&w.p, &w.p.a, VELD_EV_CALLED), 0);
+    cr_assert_not(retry(&w)->called, "who waits still does");
+    pair_free(&w.p);
+}
+
 /* ---- The network changed ---- */
 
 Test(engine_seek, when_the_network_changes_a_path_in_use_is_asked_at_once)

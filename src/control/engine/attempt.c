@@ -66,7 +66,7 @@ static uint64_t next_retry(struct veld_step *s)
 static void call_otherwise(struct veld_step *s, const struct veld_engine_peer *p)
 {
     if (!veld_slot_used(&p->link->current) || p->link->attempts > 1)
-        veld_step_act(s, VELD_ACT_WANTED, p->id);
+        veld_step_act(s, VELD_ACT_WANTED, p->id)->called = p->link->called && !p->keepalive_s;
 }
 
 static int send_initiation(struct veld_step *s, struct veld_engine_peer *p)
@@ -128,10 +128,8 @@ static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
     return 0;
 }
 
-int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
+static int start(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (p->link->attempting)
-        return 0;
     p->link->attempting = true;
     p->offline = false;
     p->link->attempts = 0;
@@ -141,10 +139,17 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
     return step_attempt(s, p);
 }
 
-int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
+int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (!p->link->attempting)
-        return veld_attempt_start(s, p);
+    bool was_called = p->link->attempting && p->link->called;
+    p->link->called = false;
+    if (was_called)
+        call_otherwise(s, p);
+    return p->link->attempting ? 0 : start(s, p);
+}
+
+static int hurry(struct veld_step *s, struct veld_engine_peer *p)
+{
     if (p->link->hurried || !p->link->handshake)
         return 0;
     p->link->hurried = true;
@@ -153,6 +158,21 @@ int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
         return step_attempt(s, p);
     p->link->handshake_at_ns = VELD_MIN(p->link->handshake_at_ns, earliest);
     return 0;
+}
+
+int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p)
+{
+    bool goes_on = p->link->attempting;
+    int rc = veld_attempt_start(s, p);
+    return rc == 0 && goes_on ? hurry(s, p) : rc;
+}
+
+int veld_attempt_called(struct veld_step *s, struct veld_engine_peer *p)
+{
+    if (p->link->attempting)
+        return hurry(s, p);
+    p->link->called = true;
+    return start(s, p);
 }
 
 void veld_attempt_hurry(struct veld_engine_peer *p)

@@ -336,7 +336,7 @@ static int rekey(struct veld_step *s, struct veld_engine_peer *p)
 static int called(struct veld_step *s, struct veld_engine_peer *p)
 {
     if (!veld_session_is_made(p))
-        return veld_attempt_wanted(s, p);
+        return veld_attempt_called(s, p);
     veld_seek_called(s, p);
     return 0;
 }

@@ -182,7 +182,8 @@ enum veld_action_type {
     VELD_ACT_RETIRE,            /* session `index`: forget it */
     VELD_ACT_SEND_MESSAGE, /* on session `index`; len 0 is a keepalive; `to` family 0: peer's endpoint */
     VELD_ACT_SET_ENDPOINT, /* peer's endpoint is `to` now; worth remembering on disk */
-    /* An attempt begins or goes on, or a path is dead: tell `peer` by other ways, if there are any. */
+    /* An attempt begins or goes on, or a path is dead: tell `peer` by other ways, if there are any.
+       `called`: it is for others that it is attempted. */
     VELD_ACT_WANTED,
     VELD_ACT_GAVE_UP, /* nobody answered: drop what waits for `peer` */
     VELD_ACT_BAD_KEY, /* P of `peer` is no usable key: the same, for good */
@@ -203,6 +204,7 @@ struct veld_action {
     uint32_t probe_id;
     uint16_t mtu;
     bool mtu_known;
+    bool called; /* WANTED */
     struct {
         uint32_t remote_index;
         uint8_t lanes;

@@ -105,6 +105,8 @@ int veld_attempt_start(struct veld_step *s, struct veld_engine_peer *p);
  * attempt the next initiation leaves VELD_HURRY_GAP_NS after the last one.
  */
 int veld_attempt_wanted(struct veld_step *s, struct veld_engine_peer *p);
+/* The same, and nobody here waits: WANTED says so, as long as that is so. */
+int veld_attempt_called(struct veld_step *s, struct veld_engine_peer *p);
 /* There are new candidates: try them soon. */
 void veld_attempt_hurry(struct veld_engine_peer *p);
 /* `handshake_at_ns` has come. */

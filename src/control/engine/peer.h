@@ -95,6 +95,7 @@ struct veld_engine_link {
     /* Our attempt to make a session */
     struct veld_engine_handshake *handshake; /* NULL: no initiation is unanswered */
     bool attempting, cookie_retried, hurried;
+    bool called;     /* it began by CALLED, and nobody here waits for it */
     uint8_t hurries; /* for new candidates, in this attempt */
     uint32_t attempts;
     uint64_t attempt_started_ns;
