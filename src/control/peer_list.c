@@ -15,7 +15,8 @@ int veld_peer_list_init(struct veld_peer_list *l, uint32_t max, const char *netw
     *l = (struct veld_peer_list){.max = max};
     l->peers = calloc(max, sizeof *l->peers);
     l->live = calloc(max, sizeof *l->live);
-    if (!l->peers || !l->live) {
+    l->relays = calloc(max, sizeof *l->relays);
+    if (!l->peers || !l->live || !l->relays) {
         veld_peer_list_free(l);
         return VELD_E_NOMEM;
     }
@@ -36,6 +37,7 @@ void veld_peer_list_free(struct veld_peer_list *l)
         about_free(&l->peers[id]);
     free(l->peers);
     free(l->live);
+    free(l->relays);
     *l = (struct veld_peer_list){0};
 }
 
@@ -76,11 +78,29 @@ bool veld_peer_about_same_places(const struct veld_config_peer *a,
 
 /* ---- Places ---- */
 
+static void set_about(struct veld_peer_list *l, uint32_t id,
+                      const struct veld_config_peer *about)
+{
+    struct control_peer *p = &l->peers[id];
+    bool was_relay = p->about && p->about->relay, is_relay = about && about->relay;
+    about_free(p);
+    p->about = about;
+    if (is_relay && !was_relay) {
+        p->relay_index = (uint32_t)l->n_relays;
+        l->relays[l->n_relays++] = id;
+    } else if (was_relay && !is_relay) {
+        uint32_t moved = l->relays[--l->n_relays];
+        l->relays[p->relay_index] = moved;
+        l->peers[moved].relay_index = p->relay_index;
+    }
+}
+
 void veld_peer_list_put(struct veld_peer_list *l, uint32_t id,
                         const struct veld_config_peer *about, bool owned)
 {
     assert(id < l->max && !l->peers[id].about);
-    l->peers[id] = (struct control_peer){.about = about, .owned = owned};
+    set_about(l, id, about);
+    l->peers[id].owned = owned;
     l->end = VELD_MAX(l->end, id + 1);
     l->n++;
 }
@@ -88,17 +108,15 @@ void veld_peer_list_put(struct veld_peer_list *l, uint32_t id,
 void veld_peer_list_change(struct veld_peer_list *l, uint32_t id,
                            const struct veld_config_peer *about)
 {
-    struct control_peer *p = &l->peers[id];
-    assert(p->about && p->owned);
-    about_free(p);
-    p->about = about;
+    assert(l->peers[id].about && l->peers[id].owned);
+    set_about(l, id, about);
 }
 
 void veld_peer_list_drop(struct veld_peer_list *l, uint32_t id)
 {
     struct control_peer *p = &l->peers[id];
     assert(p->about && p->sessions == 0);
-    about_free(p);
+    set_about(l, id, NULL);
     *p = (struct control_peer){0};
     l->n--;
     while (l->end > 0 && !l->peers[l->end - 1].about)

@@ -3,7 +3,7 @@
  * how people call it.
  *
  * Invariants: a place has nobody exactly when its `about` is NULL; `live` names
- * each peer with sessions once.
+ * each peer with sessions once, `relays` each that may relay.
  *
  * Ownership: of a peer put in with `owned` set the list frees `about`; else it is
  * the configuration's and outlives the list.
@@ -18,6 +18,7 @@
 struct control_peer {
     const struct veld_config_peer *about; /* NULL: nobody has this id */
     uint32_t live_index;                  /* into `live` while sessions > 0 */
+    uint32_t relay_index;                 /* into `relays` while `about` says that it may */
     uint8_t sessions;                     /* installed and not retired; the engine keeps few */
     bool owned;     /* `about` is freed with the peer: it came at run time */
     bool connected; /* a session was used since the last give-up: for the log */
@@ -33,6 +34,8 @@ struct veld_peer_list {
     size_t n;                   /* peers there are */
     uint32_t *live;             /* ids of peers with sessions */
     size_t n_live;
+    uint32_t *relays; /* ids of those who relay: few of many, and looked for whenever one is sought */
+    size_t n_relays;
     char network[VELD_NAME_MAX + 1]; /* by which its members' names end; empty: none */
 };
 

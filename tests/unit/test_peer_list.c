@@ -230,3 +230,41 @@ Test(peer_list, at_an_address_is_who_has_a_session_there_and_is_not_blocked)
     cr_assert(veld_peer_list_session_end(&list, 1));
     cr_assert_not(veld_peer_list_is_at(&list, &there));
 }
+
+static void says_relay(uint32_t id, bool relay)
+{
+    struct veld_config_peer *a = about("x", "10.0.0.9", (uint8_t)(id + 1));
+    a->relay = relay;
+    if (veld_peer_list_get(&list, id))
+        veld_peer_list_change(&list, id, a);
+    else
+        veld_peer_list_put(&list, id, a, true);
+}
+
+static unsigned relays(void)
+{
+    unsigned bits = 0;
+    for (size_t i = 0; i < list.n_relays; i++) {
+        cr_assert_eq(bits & 1u << list.relays[i], 0, "each once");
+        bits |= 1u << list.relays[i];
+    }
+    return bits;
+}
+
+Test(peer_list, those_who_relay_are_at_hand)
+{
+    cr_assert_eq(relays(), 0);
+    for (uint32_t id = 0; id < 8; id++)
+        says_relay(id, id != 3);
+    cr_assert_eq(relays(), 0xf7);
+    says_relay(3, true);
+    says_relay(0, false);
+    says_relay(5, true);
+    cr_assert_eq(relays(), 0xfe);
+    veld_peer_list_drop(&list, 7);
+    veld_peer_list_drop(&list, 1);
+    veld_peer_list_drop(&list, 0);
+    cr_assert_eq(relays(), 0x7c);
+    says_relay(1, true);
+    cr_assert_eq(relays(), 0x7e);
+}

@@ -67,11 +67,11 @@ static enum veld_relay_standing standing_of(const struct veld_control *c, uint32
 static size_t list_relays(const struct veld_control *c, uint32_t peer,
                           struct veld_relay_candidate out[CONSIDERED_MAX])
 {
-    const struct control_peer *sought = veld_peer_list_get(&c->peers, peer), *p;
+    const struct control_peer *sought = veld_peer_list_get(&c->peers, peer);
     size_t n = 0;
-    for (uint32_t id = 0; n < CONSIDERED_MAX && (p = veld_peer_list_next(&c->peers, &id));
-         id++) {
+    for (size_t i = 0; n < CONSIDERED_MAX && i < c->peers.n_relays; i++) {
         struct veld_peer_info info;
+        uint32_t id = c->peers.relays[i];
         if (id == peer || !may_relay(c, id) || !get_info(c, id, &info))
             continue;
         struct veld_relay_candidate *r = &out[n++];
@@ -372,10 +372,9 @@ void veld_relays_peer_gone(struct veld_control *c, uint32_t id)
 
 void veld_relays_look(const struct veld_control *c, uint32_t peer, struct veld_why_facts *out)
 {
-    uint32_t id = 0;
     out->relays = false;
-    for (; !out->relays && veld_peer_list_next(&c->peers, &id); id++)
-        out->relays = id != peer && may_relay(c, id);
+    for (size_t i = 0; !out->relays && i < c->peers.n_relays; i++)
+        out->relays = c->peers.relays[i] != peer && may_relay(c, c->peers.relays[i]);
     if (!c->relays)
         return;
     struct veld_own_circuits_counts n = veld_own_circuits_count(c->relays->circuits, peer);
