@@ -34,10 +34,10 @@ class World:
     def inner(self, name):
         return f"10.0.0.{self.names.index(name) + 1}"
 
-    def start(self, name, relays, endpoints=None, **keys):
+    def start(self, name, relays, endpoints=None, without="", **keys):
         peers = [dict(name=other, pubkey=self.key[other], vpn_ip=self.inner(other),
                       endpoint=(endpoints or {}).get(other), relay=other in relays)
-                 for other in self.names if other != name]
+                 for other in self.names if other != name and other not in without]
         self[name].start(toml(peers, listen_addr=f"0.0.0.0:{PORT}", name=name,
                               vpn_ip=self.inner(name) + "/24", relay=name in relays, **keys))
 
@@ -232,6 +232,32 @@ def test_two_relays_in_a_row_are_no_path_and_no_loop():
         after = [traffic_of(world[name])[1] for name in "rs"]
         assert all(b - a < 30_000 for a, b in zip(before, after)), f"{before} {after}"
         assert all(world.relaying(name)["datagrams"] - n < 50 for name, n in zip("rs", passed))
+
+
+def test_a_farther_relay_is_asked_when_the_nearest_refuse():
+    """r, s and t do not know b; a shim before u delays."""
+    with Net() as net, contextlib.ExitStack() as stack:
+        world = World(net, *"abrstu")
+        at = {"u": f"192.0.3.2:{PORT}"}
+        for n, relay in enumerate("rst"):
+            net.wire(world["a"], world[relay], [f"192.0.{n}.1/24"], [f"192.0.{n}.2/24"])
+            at[relay] = f"192.0.{n}.2:{PORT}"
+        between = net.machine("between")
+        net.wire(world["a"], between, ["192.0.3.1/24"], ["192.0.3.2/24"])
+        net.wire(between, world["u"], ["192.0.4.1/24"], ["192.0.4.2/24"])
+        shim = Shim(between, ("192.0.3.2", PORT), ("192.0.4.2", PORT))
+        stack.callback(shim.close)
+        shim("set", "delay", 20)
+        net.wire(world["b"], world["u"], ["198.51.100.1/24"], ["198.51.100.2/24"])
+        for relay in "rstu":
+            world.start(relay, "rstu", without="" if relay == "u" else "b")
+        world.start("a", "rstu", at)
+        world.start("b", "u", {"u": f"198.51.100.2:{PORT}"})
+        world.reaches("b", "u")
+        for relay in "rstu":
+            world.reaches("a", relay)
+        world.reaches("a", "b")
+        assert world["a"].peer("b")["relay"] == "u"
 
 
 def test_relays_do_not_ask_each_other_for_whom_they_call_for_others():

@@ -353,7 +353,11 @@ Test(own_circuits, who_refused_is_not_asked_for_a_minute)
 {
     cr_assert_eq(want(1, 100), 0);
     veld_own_circuits_run(circuits, now_ns);
+    cr_assert_not(veld_own_circuits_is_refused(circuits, 1, 100));
     say(VELD_MSG_CIRCUIT_REFUSED, 1, 100, 0, VELD_CIRCUIT_FULL);
+    cr_assert(veld_own_circuits_is_refused(circuits, 1, 100));
+    cr_assert_not(veld_own_circuits_is_refused(circuits, 2, 100) ||
+                  veld_own_circuits_is_refused(circuits, 1, 101));
     struct veld_own_circuits_counts n = veld_own_circuits_count(circuits, 1);
     cr_assert(n.refused == 1 && n.refusal == VELD_CIRCUIT_FULL && n.asked == 0);
     cr_assert_eq(veld_circuit_numbers_taken(numbers), 0);

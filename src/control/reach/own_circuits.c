@@ -50,13 +50,18 @@ void veld_own_circuits_free(struct veld_own_circuits *r)
 
 /* ---- The table ---- */
 
+static size_t index_of(const struct veld_own_circuits *r, uint32_t peer, uint32_t relay)
+{
+    size_t i = 0;
+    while (i < r->n && (r->circuits[i].peer != peer || r->circuits[i].relay != relay))
+        i++;
+    return i;
+}
+
 static struct circuit *find(struct veld_own_circuits *r, uint32_t peer, uint32_t relay)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        if (r->circuits[i].peer == peer && r->circuits[i].relay == relay)
-            return &r->circuits[i];
-    }
-    return NULL;
+    size_t i = index_of(r, peer, relay);
+    return i < r->n ? &r->circuits[i] : NULL;
 }
 
 /* By what the relay calls it. */
@@ -337,6 +342,13 @@ bool veld_own_circuits_relay(const struct veld_own_circuits *r, uint32_t number,
         }
     }
     return false;
+}
+
+bool veld_own_circuits_is_refused(const struct veld_own_circuits *r, uint32_t peer,
+                                  uint32_t relay)
+{
+    size_t i = index_of(r, peer, relay);
+    return i < r->n && r->circuits[i].number == 0;
 }
 
 struct veld_own_circuits_counts veld_own_circuits_count(const struct veld_own_circuits *r,

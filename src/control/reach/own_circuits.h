@@ -92,6 +92,9 @@ uint64_t veld_own_circuits_deadline(const struct veld_own_circuits *r);
 /* Through whom the circuit of this number leads. False: there is none. */
 bool veld_own_circuits_relay(const struct veld_own_circuits *r, uint32_t number,
                              uint32_t *relay);
+/* Has the relay refused a circuit to this peer lately? */
+bool veld_own_circuits_is_refused(const struct veld_own_circuits *r, uint32_t peer,
+                                  uint32_t relay);
 struct veld_own_circuits_counts {
     unsigned asked, ready, refused; /* of circuits to one peer */
     uint8_t refusal;                /* of one that refused: enum veld_circuit_refusal */

@@ -18,7 +18,7 @@
 enum veld_relay_standing {
     VELD_RELAY_CONNECTED, /* a session, at an address */
     VELD_RELAY_UNKNOWN,
-    VELD_RELAY_FAILING, /* it was called in vain, or the coord server says that it is offline */
+    VELD_RELAY_FAILING, /* called in vain, offline by the coord server's word, or it refused lately */
 };
 
 struct veld_relay_candidate {

@@ -78,6 +78,8 @@ static size_t list_relays(const struct veld_control *c, uint32_t peer,
         *r = (struct veld_relay_candidate){.id = id, .rtt_ns = info.rtt_ns};
         r->named = sought && is_named(sought->about, info.pub);
         r->standing = standing_of(c, id, &info);
+        if (c->relays && veld_own_circuits_is_refused(c->relays->circuits, peer, id))
+            r->standing = VELD_RELAY_FAILING; /* one that is full leaves its place to others */
         /* Keys are as good as random. */
         memcpy(&r->lot, info.pub, sizeof r->lot);
         uint32_t own;
