@@ -34,7 +34,7 @@ struct veld_peer_list {
     size_t n;                   /* peers there are */
     uint32_t *live;             /* ids of peers with sessions */
     size_t n_live;
-    uint32_t *relays; /* ids of those who relay: few of many, and looked for whenever one is sought */
+    uint32_t *relays; /* ids of those who relay */
     size_t n_relays;
     char network[VELD_NAME_MAX + 1]; /* by which its members' names end; empty: none */
 };

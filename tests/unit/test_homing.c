@@ -179,18 +179,29 @@ Test(homing, the_first_relay_there_is_becomes_one_soon)
     n_known = 0;
     run_for(10 * VELD_HOMING_AGAIN_NS);
     n_known = 1, rtt_ns[1] = 10;
-    run_for(VELD_HOMING_NONE_NS + S);
+    run_for(VELD_HOMING_ALL_NS + S);
     expect_homes(1, 1, 0);
 }
 
 Test(homing, with_one_the_next_look_is_late)
 {
-    n_known = 1, rtt_ns[1] = 10;
+    n_known = 2, rtt_ns[1] = 10;
     run_for(VELD_HOMING_ONE_MORE_NS - 10 * S);
     expect_homes(1, 1, 0);
     cr_assert_eq(looks, 1);
-    n_known = 2, rtt_ns[2] = 10;
+    rtt_ns[2] = 10;
     run_for(20 * S);
+    expect_homes(2, 1, 2);
+}
+
+Test(homing, the_second_relay_there_is_becomes_one_soon)
+{
+    n_known = 1, rtt_ns[1] = 10;
+    run_for(100 * S);
+    expect_homes(1, 1, 0);
+    cr_assert_eq(called[1], 0, "who has a session is not called");
+    n_known = 2, rtt_ns[2] = 10;
+    run_for(VELD_HOMING_ALL_NS + S);
     expect_homes(2, 1, 2);
 }
 

@@ -126,9 +126,9 @@ static bool end_look(struct veld_homing *h, uint64_t now_ns)
         h->ops.keep(h->ops.ctx, id);
     }
     h->looking = false;
-    uint64_t pause_ns = h->n_looked_at == 0 ? VELD_HOMING_NONE_NS
-                        : h->n > 0          ? VELD_HOMING_ONE_MORE_NS
-                                            : VELD_HOMING_AGAIN_NS;
+    uint64_t pause_ns = h->n_looked_at == h->n ? VELD_HOMING_ALL_NS
+                        : h->n > 0             ? VELD_HOMING_ONE_MORE_NS
+                                               : VELD_HOMING_AGAIN_NS;
     h->next_look_ns = now_ns + pause_ns;
     return h->n > before;
 }

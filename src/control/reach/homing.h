@@ -20,7 +20,7 @@
 #define VELD_HOMING_LOOK_MAX    4 /* relays called in one look */
 #define VELD_HOMING_LOOK_NS     (2 * VELD_NS_PER_S)
 #define VELD_HOMING_LOST_NS     (10 * VELD_NS_PER_S)
-#define VELD_HOMING_NONE_NS     (2 * VELD_NS_PER_S)   /* there was no relay to call */
+#define VELD_HOMING_ALL_NS      (2 * VELD_NS_PER_S) /* there was nobody to call: all are homes */
 #define VELD_HOMING_AGAIN_NS    (60 * VELD_NS_PER_S)  /* to the next look, without any home */
 #define VELD_HOMING_ONE_MORE_NS (600 * VELD_NS_PER_S) /* with fewer than wished */
 #define VELD_HOMING_KEEPALIVE_S 25                    /* what keeps a NAT's mapping */
