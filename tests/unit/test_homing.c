@@ -224,6 +224,9 @@ Test(homing, a_peer_that_is_removed_is_forgotten)
     is_relay_now[1] = false;
     veld_homing_peer_gone(homing, 1);
     expect_homes(1, 2, 0);
+    cr_assert_eq(changes, 1);
+    veld_homing_run(homing, VELD_HOMING_NEEDED, now_ns);
+    cr_assert_eq(changes, 2, "nobody shall be sought there");
     rtt_ns[1] = 0, rtt_ns[2] = 0;
     veld_homing_run(homing, VELD_HOMING_NEEDED, now_ns); /* looks at four */
     is_relay_now[3] = true;

@@ -14,7 +14,7 @@ static uint64_t now_ns;
 
 /* The world. */
 static enum veld_reached reached_now[PEERS];
-static bool is_direct_now[PEERS];
+static bool is_direct_now[PEERS], may_not_relay[PEERS];
 static unsigned called[PEERS], sets, removes;
 static int send_rc, set_rc;
 static struct {
@@ -30,6 +30,11 @@ static unsigned told;
 static enum veld_reached reached(void *ctx, uint32_t peer)
 {
     return reached_now[peer];
+}
+
+static bool is_relay(void *ctx, uint32_t relay)
+{
+    return !may_not_relay[relay];
 }
 
 static bool is_direct(void *ctx, uint32_t relay)
@@ -75,6 +80,7 @@ static void setup(void)
     numbers = veld_circuit_numbers_new();
     circuits = veld_own_circuits_new(numbers, &(struct veld_own_circuits_ops){
                                                   .reached = reached,
+                                                  .is_relay = is_relay,
                                                   .is_direct = is_direct,
                                                   .send = send_message,
                                                   .call = call,
@@ -308,6 +314,16 @@ Test(own_circuits, no_circuit_leads_through_a_relay_behind_a_circuit)
     veld_own_circuits_run(circuits, now_ns);
     cr_assert_eq(n_ready, 0);
     cr_assert_eq(called[100], 1);
+}
+
+Test(own_circuits, none_leads_through_a_member_that_may_relay_no_more)
+{
+    make_ready();
+    may_not_relay[100] = true;
+    veld_own_circuits_run(circuits, now_ns);
+    cr_assert_eq(n_ready, 0);
+    cr_assert_eq(n_sent_of(VELD_MSG_CIRCUIT_CLOSE), 1);
+    cr_assert_eq(veld_own_circuits_total(circuits), 0);
 }
 
 Test(own_circuits, it_ends_when_the_peer_is_reached_directly_for_a_while)

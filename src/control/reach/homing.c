@@ -14,6 +14,7 @@ struct veld_homing {
     uint32_t looked_at[VELD_HOMING_LOOK_MAX];
     size_t n_looked_at;
     bool looking;
+    bool lost_one; /* a home is gone, and nobody was told yet */
     uint64_t look_ends_ns, next_look_ns;
 };
 
@@ -56,8 +57,8 @@ static void leave(struct veld_homing *h, size_t i)
 
 static void leave_all(struct veld_homing *h)
 {
-    bool had = h->n > 0;
-    h->looking = false;
+    bool had = h->n > 0 || h->lost_one;
+    h->looking = h->lost_one = false;
     while (h->n > 0)
         leave(h, h->n - 1);
     if (had)
@@ -67,7 +68,8 @@ static void leave_all(struct veld_homing *h)
 /* True when one was given up. */
 static bool give_up_the_lost(struct veld_homing *h, uint64_t now_ns)
 {
-    size_t before = h->n;
+    size_t before = h->n + h->lost_one;
+    h->lost_one = false;
     for (size_t i = h->n; i-- > 0;) {
         struct home *home = &h->homes[i];
         if (h->ops.rtt_ns(h->ops.ctx, home->id))
@@ -162,7 +164,9 @@ void veld_homing_peer_gone(struct veld_homing *h, uint32_t id)
             h->looked_at[i] = h->looked_at[--h->n_looked_at];
     }
     for (size_t i = h->n; i-- > 0;) {
-        if (h->homes[i].id == id)
-            take_out(h, i);
+        if (h->homes[i].id != id)
+            continue;
+        take_out(h, i);
+        h->lost_one = true;
     }
 }

@@ -272,6 +272,8 @@ static bool is_spare(struct circuit *c, enum veld_reached reached, uint64_t now_
 static bool is_over(struct veld_own_circuits *r, struct circuit *c, uint64_t now_ns)
 {
     uint64_t age_ns = veld_ns_since(now_ns, c->since_ns);
+    if (!r->ops.is_relay(r->ops.ctx, c->relay))
+        return true;
     if (c->number == 0)
         return age_ns >= VELD_OWN_CIRCUITS_REFUSED_NS;
     enum veld_reached reached = r->ops.reached(r->ops.ctx, c->peer);

@@ -11,7 +11,7 @@
  *
  * Invariants:
  *  - nothing that was not asked for becomes a circuit, whatever a relay says;
- *  - no circuit leads through a relay that is itself reached by one;
+ *  - no circuit leads through a relay that is itself reached by one, or that may relay no more;
  *  - at most VELD_OWN_CIRCUITS_MAX in all, VELD_OWN_CIRCUITS_PER_RELAY_MAX through one relay,
  *    VELD_KNOWN_CIRCUITS_MAX to one peer; a number is taken exactly while its circuit is here.
  *
@@ -50,6 +50,8 @@ enum veld_reached {
 struct veld_own_circuits_ops {
     void *ctx;
     enum veld_reached (*reached)(void *ctx, uint32_t peer);
+    /* May it relay? Else its circuits end. */
+    bool (*is_relay)(void *ctx, uint32_t peer);
     /* Has it a session, at an address? */
     bool (*is_direct)(void *ctx, uint32_t relay);
     int (*send)(void *ctx, uint32_t relay, const struct veld_message *m);

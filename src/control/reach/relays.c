@@ -212,6 +212,11 @@ static enum veld_reached reached(void *ctx, uint32_t peer)
     }
 }
 
+static bool is_relay(void *ctx, uint32_t id)
+{
+    return may_relay(ctx, id);
+}
+
 static bool is_direct(void *ctx, uint32_t relay)
 {
     struct veld_peer_info info;
@@ -275,11 +280,6 @@ static uint64_t rtt_ns(void *ctx, uint32_t relay)
     return info.rtt_ns ? info.rtt_ns : 1; /* answered by us: not measured */
 }
 
-static bool is_relay(void *ctx, uint32_t id)
-{
-    return may_relay(ctx, id);
-}
-
 static void keep(void *ctx, uint32_t relay)
 {
     veld_peers_set_home(ctx, relay, VELD_HOMING_KEEPALIVE_S);
@@ -325,6 +325,7 @@ void veld_relays_start(struct veld_control *c)
         veld_own_circuits_new(c->circuit_numbers, &(struct veld_own_circuits_ops){
                                                       .ctx = c,
                                                       .reached = reached,
+                                                      .is_relay = is_relay,
                                                       .is_direct = is_direct,
                                                       .send = send_message,
                                                       .call = call,
@@ -369,7 +370,8 @@ void veld_relays_peer_gone(struct veld_control *c, uint32_t id)
         return;
     veld_own_circuits_peer_gone(c->relays->circuits, id);
     veld_homing_peer_gone(c->relays->homing, id);
-    run(c); /* whoever was reached through it learns that it is not */
+    veld_peers_set_home(c, id, 0); /* should it come back, it may be none */
+    run(c);                        /* whoever was reached through it learns that it is not */
 }
 
 void veld_relays_look(const struct veld_control *c, uint32_t peer, struct veld_why_facts *out)
