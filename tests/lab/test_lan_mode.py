@@ -141,6 +141,8 @@ def test_another_secret_is_nobody(lan):
     for machine in (a, b, eve):  # which would be known only from an answer to be read
         assert "does it have the same network secret" not in machine.daemon.err()
     assert eve.status()["counters"]["handshakes_completed"] == 0
+    eventually(lambda: "has this network's secret" in health(eve), "eve is told why", 30)
+    assert not health(a), health(a)
     assert a.status()["counters"]["handshakes_completed"] >= 1
     out = a.veld("status").stdout + a.veld("trust", "list").stdout
     assert "eve" not in out and derived(eve, lan) not in out

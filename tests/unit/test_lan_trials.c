@@ -69,8 +69,10 @@ Test(lan_trials, one_is_called_and_left_alone)
     run();
     pass(VELD_LAN_TRIAL_NS / VELD_NS_PER_S - 1);
     cr_assert(called[1]);
+    cr_assert_eq(veld_lan_trials_ended(trials), 0);
     pass(1);
     cr_assert_not(called[1]);
+    cr_assert_eq(veld_lan_trials_ended(trials), 1);
     pass(VELD_LAN_REST_NS / VELD_NS_PER_S - 1);
     cr_assert_not(called[1]);
     pass(1);

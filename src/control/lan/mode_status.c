@@ -83,6 +83,10 @@ size_t veld_lan_mode_health(struct veld_lan_mode *m, const char *out[VELD_LAN_HE
     if (m->is_full)
         out[n++] = "more machines have the network's secret than are members at a time; stop "
                    "those that are not needed, then: veld down, veld up";
+    if (veld_lan_has_secret(m) && n_members == 0 && veld_lan_trials_ended(m->trials) > 0)
+        out[n++] =
+            "no device that was found on this LAN has this network's secret; see that the "
+            "others were given the same file, as sha256sum FILE shows";
     for (size_t i = 0; i < n_members && n < VELD_LAN_HEALTH_MAX; i++) {
         const struct lan_peer *p = g_hash_table_lookup(m->peers, list[i].pub);
         struct veld_diag *text = &m->health[n];

@@ -135,3 +135,11 @@ size_t veld_lan_trials_count(const struct veld_lan_trials *t)
 {
     return t->n;
 }
+
+size_t veld_lan_trials_ended(const struct veld_lan_trials *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++)
+        n += t->list[i].tried > 0 && !t->list[i].trying;
+    return n;
+}

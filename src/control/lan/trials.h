@@ -43,5 +43,7 @@ bool veld_lan_trials_next(struct veld_lan_trials *t, uint64_t now_ns, enum veld_
                           const struct veld_lan_found **out);
 /* Known here. */
 size_t veld_lan_trials_count(const struct veld_lan_trials *t);
+/* Of these, called once or more and not now: they do not have the secret, or do not answer. */
+size_t veld_lan_trials_ended(const struct veld_lan_trials *t);
 
 #endif
