@@ -257,7 +257,7 @@ Test(own_circuits, a_session_of_another_relay_changes_nothing)
     cr_assert_eq(veld_own_circuits_deadline(circuits), before_ns);
 }
 
-Test(own_circuits, one_in_use_is_asked_for_again_every_minute)
+Test(own_circuits, one_in_use_is_asked_for_again_now_and_then)
 {
     make_ready();
     reached_now[1] = VELD_REACHED_RELAYED;
@@ -334,6 +334,7 @@ Test(own_circuits, it_ends_when_the_peer_is_reached_directly_for_a_while)
     cr_assert_eq(n_ready, 1, "a spare while the direct path is young");
     reached_now[1] = VELD_REACHED_RELAYED;
     run_for(2 * S);
+    say(VELD_MSG_CIRCUIT_OPENED, 1, 100, 77, 1);
     reached_now[1] = VELD_REACHED_DIRECT;
     run_for(VELD_OWN_CIRCUITS_SPARE_NS - S);
     cr_assert_eq(n_ready, 1, "counted anew");

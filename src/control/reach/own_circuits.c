@@ -8,6 +8,11 @@
 
 #define DOUBLINGS_MAX 3 /* of the time from one unanswered OPEN to the next */
 
+/* What is relayed is nothing that the session with the relay sends: OPEN is what renews its keys. */
+_Static_assert(VELD_OWN_CIRCUITS_REFRESH_NS + VELD_OWN_CIRCUITS_MUTE_NS <
+                   (VELD_REJECT_AFTER_S - VELD_REKEY_AFTER_S) * VELD_NS_PER_S,
+               "one is sent while keys are to be renewed, and before they end");
+
 struct circuit {
     uint32_t peer, relay;
     uint8_t pub[32];

@@ -33,7 +33,7 @@
 
 #define VELD_OWN_CIRCUITS_RETRY_NS   VELD_NS_PER_S        /* an unanswered OPEN is repeated */
 #define VELD_OWN_CIRCUITS_MUTE_NS    (3 * VELD_NS_PER_S)  /* unanswered for so long: no path */
-#define VELD_OWN_CIRCUITS_REFRESH_NS (60 * VELD_NS_PER_S) /* from an answer to the next OPEN */
+#define VELD_OWN_CIRCUITS_REFRESH_NS (50 * VELD_NS_PER_S) /* from an answer to the next OPEN */
 #define VELD_OWN_CIRCUITS_PENDING_NS (30 * VELD_NS_PER_S)
 #define VELD_OWN_CIRCUITS_SPARE_NS   (30 * VELD_NS_PER_S)
 #define VELD_OWN_CIRCUITS_REFUSED_NS                                                           \
