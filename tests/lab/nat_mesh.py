@@ -8,7 +8,7 @@ Member "first", public at 203.0.113.4, owns the network, and relays once relay()
 are behind one box. The server answers STUN; coturn (203.0.113.2 and .3) is there when asked for.
 """
 import re
-import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from coord import STATE, Coord
@@ -124,17 +124,14 @@ class NatMesh(Coord):
 
     def first_byte(self, a, b, timeout=10.0):
         """Seconds from the first ping sent from a to b to the first answer; None: none came."""
-        interval = 0.05
-        ping = subprocess.Popen(
-            self[a].enter("ping", "-n", "-i", interval, "-w", int(timeout), self.address(b)),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+        interval, end = 0.05, time.monotonic() + timeout
+        ping = self[a].spawn("ping", "-n", "-i", interval, self.address(b))
         try:
-            for line in ping.stdout:
-                found = re.search(r"icmp_seq=(\d+) .*time=([\d.]+) ms", line)
+            while time.monotonic() < end:
+                found = re.search(r"icmp_seq=(\d+) .*time=([\d.]+) ms", ping.out())
                 if found:
                     return (int(found[1]) - 1) * interval + float(found[2]) / 1000
+                time.sleep(0.01)
             return None
         finally:
             ping.kill()
-            ping.wait()
-            ping.stdout.close()
