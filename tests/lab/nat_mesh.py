@@ -97,7 +97,7 @@ class NatMesh(Coord):
     def halt(self):
         """No daemon runs, no member remembers whom it talked to, and no box anything."""
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda m: m.sh(f"{VELD} down; find {STATE} -name endpoints.json -delete"),
+            list(pool.map(lambda m: m.sh(f"{VELD} down || true; find {STATE} -name endpoints.json -delete"),
                           self.machines.values()))
         self.internet.forget()
 

@@ -10,8 +10,8 @@ from net import LAB, eventually
 PROBE = LAB / "nat_probe.py"
 SERVER, OTHER = "203.0.113.2", "203.0.113.3"
 FREE, ADDRESS, BOTH = "endpoint-independent", "address", "address and port"
-BEHAVIOUR = {"public": (FREE, FREE), "routed": (FREE, FREE), "full cone": (FREE, FREE), "address-restricted": (FREE, ADDRESS),
-             "port-restricted": (FREE, BOTH), "port-changing": (FREE, BOTH),
+BEHAVIOUR = {"public": (FREE, FREE), "routed": (FREE, FREE), "full cone": (FREE, FREE),
+             "address-restricted": (FREE, ADDRESS), "port-restricted": (FREE, BOTH), "port-changing": (FREE, BOTH),
              "symmetric": (BOTH, BOTH), "double": (FREE, BOTH), "hairpin": (FREE, FREE),
              "blocked": (None, None), "no udp": (None, None)}
 KEEPS_NO_PORT = {"port-changing", "symmetric"}
