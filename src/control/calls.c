@@ -125,6 +125,14 @@ void veld_calls_stop(struct veld_control *c)
 
 /* ---- After an address change ---- */
 
+static void tell_of_network(struct veld_control *c, uint32_t id)
+{
+    const struct veld_endpoint *at = &c->peers.peers[id].endpoint;
+    bool reached = veld_endpoint_is_circuit(at) || veld_host_has_route(at);
+    veld_control_step(
+        c, &(struct veld_event){.type = VELD_EV_NETWORK, .peer = id, .no_route = !reached});
+}
+
 void veld_control_on_address_change(void *ctx)
 {
     struct veld_control *c = ctx;
@@ -143,7 +151,6 @@ void veld_control_on_address_change(void *ctx)
                 c, &(struct veld_event){.type = VELD_EV_PING, .peer = c->peers.live[i]});
         /* Networks that were left, or are entered, change what is near, and what is reached at all. */
         if (i < c->peers.n_live)
-            veld_control_step(
-                c, &(struct veld_event){.type = VELD_EV_NETWORK, .peer = c->peers.live[i]});
+            tell_of_network(c, c->peers.live[i]);
     }
 }

@@ -171,6 +171,25 @@ Test(engine_seek, when_the_network_changes_a_path_in_use_is_asked_at_once)
     say_data(&w);
     on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
     cr_assert_not_null(ping_to(&w, &w.p.b.address));
+    on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
+    cr_assert_not_null(ping_to(&w, &w.p.b.address), "anew with each change");
+    pair_free(&w.p);
+}
+
+Test(engine_seek, without_a_route_to_it_an_endpoint_is_dead_at_once)
+{
+    struct world w;
+    struct veld_endpoint other = ep("198.51.100.9:7");
+    const struct veld_event lost = {.type = VELD_EV_NETWORK, .peer = 0, .no_route = true};
+    start(&w, &other, 1);
+    say_data(&w);
+    on_peer(&w.p, &w.p.a, VELD_EV_NETWORK);
+    cr_assert_null(ping_to(&w, &other));
+    cr_assert_eq(step(&w.p, &w.p.a, &lost), 0);
+    cr_assert_eq(actions_of(&w.p.a, VELD_ACT_WANTED), 1);
+    struct veld_action asked = *ping_to(&w, &other);
+    answer(&w, &asked, &other);
+    cr_assert(endpoint_is(&w.p.a, &other));
     pair_free(&w.p);
 }
 

@@ -381,7 +381,7 @@ static int on_peer_event(struct veld_step *s, const struct veld_event *ev)
     case VELD_EV_ACTIVITY: return veld_activity_seen(s, p, ev);
     case VELD_EV_PING: return veld_path_ping(s, p);
     case VELD_EV_SEEK: veld_seek_start(s, p); return 0;
-    case VELD_EV_NETWORK: veld_seek_network(s, p); return 0;
+    case VELD_EV_NETWORK: veld_seek_network(s, p, ev); return 0;
     case VELD_EV_REKEY: return rekey(s, p);
     case VELD_EV_GOODBYE: goodbye(s, p); return 0;
     case VELD_EV_BLOCK: block(s, p); return 0;

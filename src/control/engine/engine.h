@@ -168,6 +168,7 @@ struct veld_event {
     const uint8_t *data;       /* borrowed for the step */
     size_t len;
     bool under_load; /* DATAGRAM */
+    bool no_route;   /* NETWORK: our own kernel knows no way to the endpoint */
     /* ACTIVITY: monotonic ns of the last authenticated datagram, and of the last inner packet; 0 never */
     uint64_t last_sent_ns, last_sent_data_ns, last_received_ns, last_received_data_ns;
 };

@@ -213,7 +213,8 @@ void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p);
 /* The peer does not get through. */
 void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p);
 /* This machine's ways out changed. */
-void veld_seek_network(struct veld_step *s, struct veld_engine_peer *p);
+void veld_seek_network(struct veld_step *s, struct veld_engine_peer *p,
+                       const struct veld_event *ev);
 /* The circuit that is the endpoint is gone. A session is in use; its timer does the rest. */
 void veld_seek_ended(struct veld_engine_peer *p);
 /* The peer sends by another path than we, which is no better: does ours still lead there? */

@@ -13,7 +13,8 @@
  * through, perhaps since a NAT before us has closed.
  *
  * A path that is dead in our direction alone is noticed by the peer, which sends and hears nothing:
- * we follow it to the next. And one in use is suspected when this machine's ways out have changed.
+ * we follow it to the next. One in use is suspected when this machine's ways out have changed, and
+ * dead when there is no route to it any more.
  *
  * A circuit that has ended is dead at once. One in use, while data is sent, is compared with
  * the peer's addresses again every VELD_SEEK_AGAIN_S.
@@ -149,13 +150,18 @@ void veld_seek_called(struct veld_step *s, struct veld_engine_peer *p)
     begin(s, p, MUTE_AFTER + 1); /* everywhere; and the peer is not called for having called */
 }
 
-void veld_seek_network(struct veld_step *s, struct veld_engine_peer *p)
+void veld_seek_network(struct veld_step *s, struct veld_engine_peer *p,
+                       const struct veld_event *ev)
 {
     uint64_t sent_ns = p->link->sent_data_ns;
-    if (sent_ns && veld_ns_since(s->now.mono_ns, sent_ns) < VELD_SILENCE_S * VELD_NS_PER_S)
-        veld_seek_suspect(s, p);
-    else
+    bool in_use =
+        sent_ns && veld_ns_since(s->now.mono_ns, sent_ns) < VELD_SILENCE_S * VELD_NS_PER_S;
+    if (!in_use || !has_session(p)) {
         veld_seek_start(s, p);
+        return;
+    }
+    p->link->seek.suspect = true; /* anew: what was asked before the change went elsewhere */
+    begin(s, p, ev->no_route ? MUTE_AFTER : 0);
 }
 
 void veld_seek_ended(struct veld_engine_peer *p)

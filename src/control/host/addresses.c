@@ -2,9 +2,11 @@
 
 #include "base/file.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static uint8_t mask_length(const struct sockaddr *mask, const struct veld_ip *ip)
@@ -46,6 +48,22 @@ size_t veld_host_addresses(const char *without, struct veld_prefix out[VELD_HOST
         n += read_one(a, without, &out[n]);
     freeifaddrs(all);
     return n;
+}
+
+bool veld_host_has_route(const struct veld_endpoint *to)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int family = to->ip.family == 4 ? AF_INET : AF_INET6;
+    if (veld_endpoint_to_sockaddr(to, family, &sa, &len) < 0)
+        return true;
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    int rc = connect(fd, (const struct sockaddr *)&sa, len); /* sends nothing */
+    bool none = rc < 0 && (errno == ENETUNREACH || errno == EHOSTUNREACH);
+    close(fd);
+    return !none;
 }
 
 bool veld_host_has_ipv6(void)

@@ -21,6 +21,9 @@
  */
 size_t veld_host_addresses(const char *without, struct veld_prefix out[VELD_HOST_ADDRS_MAX]);
 
+/* Does the kernel know a way to this address? True when it does not tell. */
+bool veld_host_has_route(const struct veld_endpoint *to);
+
 /* May an interface have IPv6 addresses here? */
 bool veld_host_has_ipv6(void);
 
