@@ -117,6 +117,7 @@ struct veld_control {
     struct veld_circuit_numbers
         *circuit_numbers; /* of all circuits here, our own and others' */
     struct veld_volunteer *volunteer;
+    guint relaying_source;          /* 0: its tick comes in its time */
     struct veld_relays *relays;     /* NULL before the start and after the stop */
     struct veld_lan *lan;           /* NULL: it is not looked for others */
     struct veld_lan_mode *lan_mode; /* NULL: devices that are no peers do not matter */

@@ -47,6 +47,7 @@ static struct rig {
         struct veld_forward_use use;
     } forwards[VELD_CIRCUITS_MAX]; /* number 0: there is none */
     unsigned n_forwards;
+    bool soon;        /* it asked for a tick */
     unsigned fail_in; /* the so-manieth forward_set fails; 0: none does */
     uint64_t rate;
     struct rig_sent sent[RIG_SENT_MAX];
@@ -105,6 +106,11 @@ static void rig_call(void *ctx, uint32_t peer)
     rig.peers[peer].calls++;
 }
 
+static void rig_soon(void *ctx)
+{
+    rig.soon = true;
+}
+
 static int rig_forward_set(void *ctx, const struct veld_forward *f)
 {
     uint32_t slot = f->number % VELD_CIRCUITS_MAX;
@@ -153,6 +159,7 @@ static void rig_open(void)
                                                   .is_indirect = rig_is_indirect,
                                                   .send = rig_send,
                                                   .call = rig_call,
+                                                  .soon = rig_soon,
                                                   .forward_set = rig_forward_set,
                                                   .forward_remove = rig_forward_remove,
                                                   .forward_use = rig_forward_use,
@@ -200,7 +207,7 @@ static inline void rig_check(void)
     rig_check_beside(0);
 }
 
-/* One message makes at most two, one of them to who sent it. */
+/* One message makes at most two, one of them to who sent it; then it has its tick, if it wants one. */
 static void rig_say(uint32_t from, const struct veld_message *m)
 {
     uint8_t bytes[VELD_MESSAGE_MAX];
@@ -211,6 +218,11 @@ static void rig_say(uint32_t from, const struct veld_message *m)
     for (size_t i = before; i < rig.n_sent; i++)
         back += rig.sent[i].to == from;
     RIG_REQUIRE(back <= 1 && rig.n_sent - before - back <= 1);
+    if (!rig.soon)
+        return;
+    rig.soon = false;
+    rig.now_ns += 20 * VELD_NS_PER_MS;
+    veld_volunteer_tick(rig.v, rig.now_ns);
 }
 
 static inline void rig_open_circuit(uint32_t from, uint32_t to, uint32_t index)

@@ -52,8 +52,8 @@ static void join(uint32_t a, uint32_t b, uint32_t n[2])
     rig_open_circuit(b, a, 100 + b);
     while (rig.sent[0].m.type == VELD_MSG_CIRCUIT_OFFER)
         sent(b, VELD_MSG_CIRCUIT_OFFER, a);
-    sent(a, VELD_MSG_CIRCUIT_OPENED, b);
     n[1] = sent(b, VELD_MSG_CIRCUIT_OPENED, a).index;
+    sent(a, VELD_MSG_CIRCUIT_OPENED, b);
     nothing_more();
 }
 
@@ -86,10 +86,10 @@ Test(volunteer, both_ask_and_it_forwards)
     rig_check();
 
     rig_open_circuit(B, A, 8);
-    struct veld_message again = sent(A, VELD_MSG_CIRCUIT_OPENED, B);
-    cr_assert_eq(again.state, 1);
     struct veld_message to_b = sent(B, VELD_MSG_CIRCUIT_OPENED, A);
     cr_assert_eq(to_b.state, 1);
+    struct veld_message again = sent(A, VELD_MSG_CIRCUIT_OPENED, B);
+    cr_assert_eq(again.state, 1);
     cr_assert_eq(again.index, to_a.index);
     nothing_more();
     cr_assert_neq(to_a.index, to_b.index);
@@ -98,6 +98,22 @@ Test(volunteer, both_ask_and_it_forwards)
     cr_assert(f->from == A && f->to == B && f->to_index == 8);
     cr_assert(g->from == B && g->to == A && g->to_index == 7);
     cr_assert_eq(count().opened, 1);
+}
+
+/* Else what A sends at once would find no circuit at B, and A would wait for seconds. */
+Test(volunteer, who_asked_first_is_told_when_the_other_knows)
+{
+    struct veld_message m = {.type = VELD_MSG_CIRCUIT_OPEN, .index = 8};
+    rig_pub(A, m.pub);
+    rig_open_circuit(A, B, 7);
+    rig.n_sent = 0;
+    veld_volunteer_on_message(rig.v, B, &m, rig.now_ns);
+    cr_assert_eq(sent(B, VELD_MSG_CIRCUIT_OPENED, A).state, 1);
+    nothing_more();
+    cr_assert(rig.soon);
+    veld_volunteer_tick(rig.v, rig.now_ns);
+    cr_assert_eq(sent(A, VELD_MSG_CIRCUIT_OPENED, B).state, 1);
+    nothing_more();
 }
 
 Test(volunteer, asking_again_changes_nothing)
@@ -126,8 +142,8 @@ Test(volunteer, asking_again_by_another_index_asks_the_other_end_anew)
     nothing_more();
     cr_assert_eq(rig.n_forwards, 0);
     rig_open_circuit(B, A, 66);
-    uint32_t to_a = sent(A, VELD_MSG_CIRCUIT_OPENED, B).index;
     uint32_t to_b = sent(B, VELD_MSG_CIRCUIT_OPENED, A).index;
+    uint32_t to_a = sent(A, VELD_MSG_CIRCUIT_OPENED, B).index;
     cr_assert_eq(forward(to_a)->to_index, 66);
     cr_assert_eq(forward(to_b)->to_index, 55);
     cr_assert_eq(veld_circuit_numbers_taken(rig.numbers), 2);
@@ -168,7 +184,6 @@ Test(volunteer, asking_again_before_the_other_has_is_answered_again)
     cr_assert_eq(sent(A, VELD_MSG_CIRCUIT_OPENED, B).index, number);
     nothing_more();
     rig_open_circuit(B, A, 8);
-    sent(A, VELD_MSG_CIRCUIT_OPENED, B);
     cr_assert_eq(forward(sent(B, VELD_MSG_CIRCUIT_OPENED, A).index)->to_index, 9);
 }
 
@@ -371,7 +386,7 @@ Test(volunteer, a_member_has_so_many_that_it_asked_for)
     refused(A, 100, VELD_CIRCUIT_FULL);
     rig_close_circuit(A, 1);
     rig_open_circuit(A, 100, 7);
-    cr_assert_eq(sent(100, VELD_MSG_CIRCUIT_OPENED, A).state, 1);
+    cr_assert_eq(sent(A, VELD_MSG_CIRCUIT_OPENED, 100).state, 1);
 }
 
 static uint32_t open_all(void)

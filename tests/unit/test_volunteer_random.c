@@ -83,6 +83,11 @@ static enum veld_reached end_reached(void *ctx, uint32_t peer)
     return flows(A) && flows(B) ? VELD_REACHED_RELAYED : VELD_REACHED_NOT_YET;
 }
 
+static bool end_is_relay(void *ctx, uint32_t relay)
+{
+    return relay == RELAY;
+}
+
 static bool end_is_direct(void *ctx, uint32_t relay)
 {
     return true;
@@ -117,6 +122,7 @@ static void end_begin(uint32_t end)
 {
     struct veld_own_circuits_ops ops = {.ctx = &net.ends[end],
                                         .reached = end_reached,
+                                        .is_relay = end_is_relay,
                                         .is_direct = end_is_direct,
                                         .send = end_send,
                                         .call = end_call,

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+#define SOON_MS 20
+
 static bool find(void *ctx, const uint8_t pub[32], uint32_t *peer)
 {
     const struct veld_control *c = ctx;
@@ -36,6 +38,21 @@ static void call(void *ctx, uint32_t peer)
 {
     (void)!veld_control_peer_call(ctx,
                                   peer); /* if it cannot be had, the circuit ends in time */
+}
+
+static gboolean on_soon(gpointer data)
+{
+    struct veld_control *c = data;
+    c->relaying_source = 0;
+    veld_relaying_tick(c);
+    return G_SOURCE_REMOVE;
+}
+
+static void soon(void *ctx)
+{
+    struct veld_control *c = ctx;
+    if (!c->relaying_source)
+        c->relaying_source = g_timeout_add(SOON_MS, on_soon, c);
 }
 
 static int forward_set(void *ctx, const struct veld_forward *f)
@@ -84,6 +101,7 @@ void veld_relaying_start(struct veld_control *c)
                                            .is_indirect = is_indirect,
                                            .send = send_message,
                                            .call = call,
+                                           .soon = soon,
                                            .forward_set = forward_set,
                                            .forward_remove = forward_remove,
                                            .forward_use = forward_use,
@@ -96,6 +114,8 @@ void veld_relaying_start(struct veld_control *c)
 /* Members look for another relay now, and not when they have noticed. */
 void veld_relaying_stop(struct veld_control *c)
 {
+    if (c->relaying_source)
+        g_source_remove(c->relaying_source);
     if (c->volunteer)
         veld_volunteer_set(c->volunteer, &(struct veld_volunteer_policy){.relays = false});
 }

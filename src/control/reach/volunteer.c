@@ -120,7 +120,8 @@ static void on_open(struct veld_volunteer *v, uint32_t from, const struct veld_m
         c->since_ns = now_ns;
         v->opened++;
         s->said = other->said = 0;
-        tell_opened(v, c, other);
+        /* The other one is told then: it sends at once, and this one is to know before. */
+        v->ops.soon(v->ops.ctx);
     }
     tell_opened(v, c, s);
 }

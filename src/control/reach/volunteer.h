@@ -22,7 +22,8 @@
  *  - circuits that are busy share the rate evenly, each direction of one at most its share; one
  *    alone has all of it.
  *
- * Order of calls: new, set, then events as they happen; tick twice a second. No event from inside
+ * Order of calls: new, set, then events as they happen; tick twice a second, and when it is asked for.
+ * No event from inside
  * an operation. Pure: times are passed in, > 0. Control thread.
  */
 #ifndef VELD_CONTROL_REACH_VOLUNTEER_H
@@ -59,6 +60,8 @@ struct veld_volunteer_ops {
     int (*send)(void *ctx, uint32_t peer, const struct veld_message *m);
     /* Make a session. Only from on_message. */
     void (*call)(void *ctx, uint32_t peer);
+    /* Call tick in a while that is long for a datagram and short for people. */
+    void (*soon)(void *ctx);
     /* As dataplane.h has them. */
     int (*forward_set)(void *ctx, const struct veld_forward *f);
     void (*forward_remove)(void *ctx, uint32_t number);
