@@ -91,6 +91,19 @@ def test_announcements_hold_the_key_and_the_port_and_nothing_of_the_machine(lan)
     assert not any(b"_workstation" in m for m in messages)
 
 
+@pytest.mark.parametrize("listen, told", [("0.0.0.0:51820", "1.2.3.4"),
+                                          ("[fd00:1::4]:51820", "fd00:1::4")])
+def test_addresses_that_it_does_not_listen_on_are_not_announced(lan, listen, told):
+    heard = lan.hear()
+    lan.b.start(lan.config(lan.b, listen_addr=listen))
+    time.sleep(2)
+    announced = [m for m in heard() if m[2] & 0x80]
+    for address in "1.2.3.4", "fd00:1::4":
+        rdata = mdns.address("x", address)[-(16 if ":" in address else 4):]
+        assert any(rdata in m for m in announced) == (address == told), address
+    assert not [m for m in announced if b"\x00\x10\xfe\x80" in m]
+
+
 # ---- Strangers ----
 
 def survives(lan, helpers):

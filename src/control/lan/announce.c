@@ -32,7 +32,7 @@ struct veld_announce {
     AvahiServer *server;
     AvahiSEntryGroup *group;
     AvahiStringList *txt;
-    uint16_t port;
+    struct veld_endpoint listen;
     char name[32], host[48];
     size_t n;
     struct veld_lan_address address[VELD_LAN_LINK_ADDRESSES_MAX];
@@ -89,10 +89,10 @@ static int add_address(const struct veld_announce *a, const struct veld_lan_addr
 static void publish(struct veld_announce *a)
 {
     avahi_s_entry_group_reset(a->group);
-    a->n = veld_lan_links_read(a->without, a->address);
+    a->n = veld_lan_links_read(a->without, &a->listen.ip, a->address);
     int rc = avahi_server_add_service_strlst(a->server, a->group, AVAHI_IF_UNSPEC,
                                              AVAHI_PROTO_UNSPEC, 0, a->name, VELD_LAN_SERVICE,
-                                             NULL, a->host, a->port, a->txt);
+                                             NULL, a->host, a->listen.port, a->txt);
     for (size_t i = 0; i < a->n && rc == 0; i++)
         rc = add_address(a, &a->address[i]);
     if (rc == 0)
@@ -107,7 +107,7 @@ static void on_settled(AvahiTimeout *t, void *ctx)
 {
     struct veld_announce *a = ctx;
     struct veld_lan_address now[VELD_LAN_LINK_ADDRESSES_MAX];
-    size_t n = veld_lan_links_read(a->without, now);
+    size_t n = veld_lan_links_read(a->without, &a->listen.ip, now);
     bool same = n == a->n;
     for (size_t i = 0; i < n && same; i++)
         same = now[i].interface == a->address[i].interface &&
@@ -171,7 +171,8 @@ static int open_server(struct veld_announce *a)
 }
 
 struct veld_announce *veld_announce_start(const AvahiPoll *poll, const char *without,
-                                          uint16_t port, const uint8_t pub[32], int *error)
+                                          const struct veld_endpoint *listen,
+                                          const uint8_t pub[32], int *error)
 {
     char text[VELD_PUBKEY_STRLEN];
     struct veld_announce *a = calloc(1, sizeof *a);
@@ -181,7 +182,7 @@ struct veld_announce *veld_announce_start(const AvahiPoll *poll, const char *wit
     veld_pubkey_format(pub, text);
     a->poll = poll;
     a->without = without;
-    a->port = port;
+    a->listen = *listen;
     a->rename_ms = RENAME_MS_MIN;
     a->settle = poll->timeout_new(poll, NULL, on_settled, a);
     a->rename = poll->timeout_new(poll, NULL, on_rename, a);

@@ -8,6 +8,8 @@
 #ifndef VELD_CONTROL_LAN_ANNOUNCE_H
 #define VELD_CONTROL_LAN_ANNOUNCE_H
 
+#include "base/addr.h"
+
 #include <avahi-common/watch.h>
 #include <avahi-core/core.h>
 #include <stdint.h>
@@ -24,7 +26,8 @@ void veld_lan_server_config(AvahiServerConfig *out, const char *without);
 struct veld_announce;
 /* `without` outlives this. NULL, when it cannot be; `error` is Avahi's then. */
 struct veld_announce *veld_announce_start(const AvahiPoll *poll, const char *without,
-                                          uint16_t port, const uint8_t pub[32], int *error);
+                                          const struct veld_endpoint *listen,
+                                          const uint8_t pub[32], int *error);
 void veld_announce_stop(struct veld_announce *a); /* NULL is allowed; says goodbye */
 
 #endif

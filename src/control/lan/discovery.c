@@ -25,7 +25,7 @@
 
 struct veld_lan_discovery {
     struct veld_lan_discovery_config cfg;
-    char port[8], pub[VELD_PUBKEY_STRLEN], without[IF_NAMESIZE];
+    char listen[VELD_ENDPOINT_STRLEN], pub[VELD_PUBKEY_STRLEN], without[IF_NAMESIZE];
     pid_t pid; /* 0: none runs */
     int fd;
     guint source, again;
@@ -124,7 +124,7 @@ static gboolean on_helper(gint fd, GIOCondition condition, gpointer data)
 
 static int start_helper(struct veld_lan_discovery *d, struct veld_diag *diag)
 {
-    const char *const argv[] = {d->port, d->pub, d->without, NULL};
+    const char *const argv[] = {d->listen, d->pub, d->without, NULL};
     struct veld_diag why;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -158,7 +158,7 @@ int veld_lan_discovery_start(struct veld_lan_discovery **out,
     d->fd = -1;
     d->again_s = AGAIN_S_MIN;
     d->told = g_hash_table_new_full(veld_hash_key, veld_same_key, g_free, NULL);
-    snprintf(d->port, sizeof d->port, "%u", cfg->port);
+    veld_endpoint_format(&cfg->listen, d->listen);
     snprintf(d->without, sizeof d->without, "%s", cfg->without);
     veld_pubkey_format(cfg->pub, d->pub);
     int rc = start_helper(d, diag);

@@ -17,9 +17,9 @@
 #include "control/lan/report.h"
 
 struct veld_lan_discovery_config {
-    uint16_t port;       /* where this machine listens */
-    const uint8_t *pub;  /* P, 32 bytes; copied */
-    const char *without; /* the tunnel's interface; copied */
+    struct veld_endpoint listen; /* where this machine does; its other addresses are not told */
+    const uint8_t *pub;          /* P, 32 bytes; copied */
+    const char *without;         /* the tunnel's interface; copied */
     /*
      * A device's P and where it is now, IPv4 first; n == 0: it is gone. Called for changes alone,
      * never for this machine. At most VELD_LAN_DEVICES_MAX are there at a time.

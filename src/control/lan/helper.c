@@ -1,5 +1,5 @@
 /*
- * veld-mdns PORT PUBKEY INTERFACE, with a socket as standard input: started by veld-daemon alone
+ * veld-mdns LISTEN PUBKEY INTERFACE, with a socket as standard input: started by veld-daemon alone
  * (discovery.h). It announces this machine and reports others (report.h) until the daemon is gone.
  *
  * Everything that it reads is a stranger's, so it has no privileges.
@@ -55,14 +55,15 @@ static bool drop_privileges(void)
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
-static int run(AvahiSimplePoll *loop, uint16_t port, const uint8_t pub[32], const char *without)
+static int run(AvahiSimplePoll *loop, const struct veld_endpoint *listen, const uint8_t pub[32],
+               const char *without)
 {
     const AvahiPoll *poll = veld_lan_gate(avahi_simple_poll_get(loop));
     const struct veld_browse_config browse = {
         .poll = poll, .without = without, .pub = pub, .on_report = on_report, .ctx = loop};
     int error;
     AvahiWatch *daemon = poll->watch_new(poll, DAEMON_FD, AVAHI_WATCH_IN, on_daemon, loop);
-    struct veld_announce *a = veld_announce_start(poll, without, port, pub, &error);
+    struct veld_announce *a = veld_announce_start(poll, without, listen, pub, &error);
     struct veld_browse *b = a ? veld_browse_start(&browse, &error) : NULL;
     if (daemon && b)
         avahi_simple_poll_loop(loop);
@@ -77,9 +78,9 @@ static int run(AvahiSimplePoll *loop, uint16_t port, const uint8_t pub[32], cons
 int main(int argc, char **argv)
 {
     uint8_t pub[32];
-    unsigned long port = argc == 4 ? strtoul(argv[1], NULL, 10) : 0;
-    if (port < 1 || port > UINT16_MAX || veld_crypto_init() < 0 ||
-        veld_pubkey_parse(argv[2], pub) < 0) {
+    struct veld_endpoint listen;
+    if (argc != 4 || veld_endpoint_parse_listen(argv[1], &listen) < 0 ||
+        veld_crypto_init() < 0 || veld_pubkey_parse(argv[2], pub) < 0) {
         veld_error("veld-mdns is started by veld-daemon, with [mdns] enabled = true");
         return 2;
     }
@@ -89,7 +90,7 @@ int main(int argc, char **argv)
     }
     avahi_set_log_function(on_log);
     AvahiSimplePoll *loop = avahi_simple_poll_new();
-    int rc = loop ? run(loop, (uint16_t)port, pub, argv[3]) : 1;
+    int rc = loop ? run(loop, &listen, pub, argv[3]) : 1;
     if (loop)
         avahi_simple_poll_free(loop);
     return rc;

@@ -113,11 +113,12 @@ int veld_lan_start(struct veld_control *c, struct veld_diag *diag)
     if (!c->config->mdns)
         return 0;
     veld_dataplane_get_info(c->dataplane, &info);
-    const struct veld_lan_discovery_config cfg = {.port = info.listen_port,
-                                                  .pub = c->identity->pub,
-                                                  .without = info.interface,
-                                                  .on_device = on_device,
-                                                  .ctx = c};
+    const struct veld_lan_discovery_config cfg = {
+        .listen = {.ip = c->config->listen.ip, .port = info.listen_port},
+        .pub = c->identity->pub,
+        .without = info.interface,
+        .on_device = on_device,
+        .ctx = c};
     c->lan = g_new0(struct veld_lan, 1);
     c->lan->devices = g_hash_table_new_full(veld_hash_key, veld_same_key, NULL, g_free);
     return veld_lan_discovery_start(&c->lan->discovery, &cfg, diag);

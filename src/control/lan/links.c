@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct list {
+    const struct veld_ip *listen;
     struct veld_lan_address *out;
     size_t n;
 };
@@ -31,6 +32,15 @@ static bool is_announced_on(const struct ifaddrs *a, const char *without)
            strcmp(a->ifa_name, without) != 0;
 }
 
+/* Is what comes to this address heard? */
+static bool is_listened_on(const struct veld_ip *listen, const struct veld_ip *ip)
+{
+    static const uint8_t any[16];
+    if (memcmp(listen->b, any, sizeof any) != 0)
+        return veld_ip_equal(listen, ip);
+    return listen->family == 6 || ip->family == 4;
+}
+
 static void add(struct list *l, const struct ifaddrs *a, bool link_local)
 {
     struct veld_endpoint e;
@@ -40,7 +50,8 @@ static void add(struct list *l, const struct ifaddrs *a, bool link_local)
     if (!interface || l->n == VELD_LAN_LINK_ADDRESSES_MAX ||
         count(l, interface, 0) == VELD_LAN_ADDRESSES_MAX ||
         (link_local && count(l, interface, 6) > 0) ||
-        veld_endpoint_from_sockaddr(a->ifa_addr, len, &e) < 0 || !veld_ip_is_unicast(&e.ip))
+        veld_endpoint_from_sockaddr(a->ifa_addr, len, &e) < 0 || !veld_ip_is_unicast(&e.ip) ||
+        !is_listened_on(l->listen, &e.ip))
         return;
     l->out[l->n++] = (struct veld_lan_address){.interface = interface, .ip = e.ip};
 }
@@ -59,10 +70,10 @@ static void add_all(struct list *l, const struct ifaddrs *all, const char *witho
     }
 }
 
-size_t veld_lan_links_read(const char *without,
+size_t veld_lan_links_read(const char *without, const struct veld_ip *listen,
                            struct veld_lan_address out[VELD_LAN_LINK_ADDRESSES_MAX])
 {
-    struct list l = {.out = out};
+    struct list l = {.listen = listen, .out = out};
     struct ifaddrs *all;
     if (getifaddrs(&all) < 0)
         return 0;

@@ -17,10 +17,10 @@ struct veld_lan_address {
 };
 
 /*
- * Of a link at most VELD_LAN_ADDRESSES_MAX, link-local ones of IPv6 only where there is no other.
- * Returns how many.
+ * Those that `listen` stands for (all of both families, all of IPv4, one), of a link at most
+ * VELD_LAN_ADDRESSES_MAX, link-local ones of IPv6 only where there is no other. Returns how many.
  */
-size_t veld_lan_links_read(const char *without,
+size_t veld_lan_links_read(const char *without, const struct veld_ip *listen,
                            struct veld_lan_address out[VELD_LAN_LINK_ADDRESSES_MAX]);
 /* A descriptor that is readable when they may have changed (VELD_E_IO); read it empty. */
 VELD_MUST_USE int veld_lan_links_watch(void);
