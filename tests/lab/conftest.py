@@ -4,7 +4,7 @@
     sudo /usr/bin/python3 -m pytest tests/lab -k roaming
 
 Most tests wait more than they compute, so tools/test runs several beside each other
-(pytest -n 3 --dist loadgroup): each has machines of its own. Tests marked alone measure
+(pytest -n 6 --dist loadgroup): each has machines of its own. Tests marked alone measure
 load or time; they are left out there, and run one after another at the end, the last of
 them the test that nothing is left behind. VELD_LAB_HOST names the file that carries what
 the host was like from the first of these runs to the second.
