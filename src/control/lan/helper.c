@@ -6,6 +6,7 @@
  */
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/log.h"
 #include "control/lan/announce.h"
 #include "control/lan/browse.h"
@@ -47,12 +48,19 @@ static void on_log(AvahiLogLevel level, const char *text)
         veld_debug("mDNS: %s", text);
 }
 
+/* Root's own files are out of reach too, where the kernel can do that. */
+static int confine(void)
+{
+    int rc = veld_confine_files();
+    return rc == VELD_E_UNSUPPORTED ? 0 : rc;
+}
+
 static bool drop_privileges(void)
 {
     struct rlimit none = {0, 0};
     capng_clear(CAPNG_SELECT_BOTH);
     return setrlimit(RLIMIT_CORE, &none) == 0 && capng_apply(CAPNG_SELECT_CAPS) == 0 &&
-           prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+           prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && confine() == 0;
 }
 
 static int run(AvahiSimplePoll *loop, const struct veld_endpoint *listen, const uint8_t pub[32],
