@@ -208,14 +208,15 @@ static uint64_t flood(void)
     return forwarded() - before;
 }
 
-#define RATE 1400000u /* 1000 datagrams a second */
+#define RATE  1400000u /* 1000 datagrams a second */
+#define BURST (RATE * VELD_RATE_BURST_NS / VELD_NS_PER_S / SEGMENT)
 
 Test(forward, a_direction_keeps_its_rate)
 {
     relayed_set_forward(r, A_FORWARD, FROM_A, FROM_B, B_CIRCUIT, RATE);
     uint64_t n = flood();
     cr_assert_geq(n, 1990);
-    cr_assert_leq(n, 2000 + 2 * 65536 / SEGMENT + 1, "the rate, and one burst");
+    cr_assert_leq(n, 2000 + BURST + 1, "the rate, and one burst");
     cr_assert_eq(dropped(r, VELD_DROP_RELAY_RATE), 200 * 46 - n);
     cr_assert_eq(dropped_in_all(r), 200 * 46 - n);
     relayed_set_forward(r, A_FORWARD, FROM_A, FROM_B, B_CIRCUIT, 0);
@@ -227,7 +228,7 @@ Test(forward, all_forwards_together_keep_theirs)
     veld_rate_set(r->tables.circuits.rate, RATE);
     uint64_t n = flood();
     cr_assert_geq(n, 1990);
-    cr_assert_leq(n, 2000 + 2 * 65536 / SEGMENT + 1);
+    cr_assert_leq(n, 2000 + BURST + 1);
 }
 
 Test(forward, a_slow_rate_still_passes_a_whole_run)
