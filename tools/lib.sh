@@ -113,6 +113,9 @@ apt_quietly() {
     if [[ " ${*:2} " == *" coturn "* ]]; then
         systemctl disable coturn >/dev/null 2>&1 || true
     fi
+    if [[ " ${*:2} " == *" avahi-daemon "* ]]; then
+        systemctl disable avahi-daemon.service avahi-daemon.socket >/dev/null 2>&1 || true
+    fi
     return $rc
 }
 
