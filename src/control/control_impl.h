@@ -208,7 +208,7 @@ void veld_relaying_stop(struct veld_control *c);
 void veld_relaying_free(struct veld_control *c);
 /* VELD_MSG_CIRCUIT_*, from a peer that may be used. */
 void veld_relaying_on_message(struct veld_control *c, uint32_t peer,
-                              const struct veld_message *m);
+                              const struct veld_endpoint *from, const struct veld_message *m);
 /* A session with the peer is used, or has new keys. */
 void veld_relaying_on_use(struct veld_control *c, uint32_t peer);
 /* The peer has another endpoint. */

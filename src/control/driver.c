@@ -400,9 +400,9 @@ static void tell_refused(const struct veld_dataplane_event *in, int rc)
 
 /* As a relay, and as one end. */
 static void on_circuit_message(struct veld_control *c, uint32_t peer,
-                               const struct veld_message *m)
+                               const struct veld_endpoint *from, const struct veld_message *m)
 {
-    veld_relaying_on_message(c, peer, m);
+    veld_relaying_on_message(c, peer, from, m);
     veld_relays_on_message(c, peer, m);
 }
 
@@ -422,7 +422,7 @@ static void pass_on(struct veld_control *c, const struct veld_dataplane_event *i
     else if (m.type == VELD_MSG_CANDIDATES)
         veld_exchange_on_message(c, in->peer, &m);
     else if (m.type >= VELD_MSG_CIRCUIT_OPEN && m.type <= VELD_MSG_CIRCUIT_CLOSE)
-        on_circuit_message(c, in->peer, &m);
+        on_circuit_message(c, in->peer, &in->from, &m);
     else if (c->hooks.on_message)
         c->hooks.on_message(c->hooks.ctx, in->peer, &m);
 }

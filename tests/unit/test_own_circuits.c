@@ -120,7 +120,7 @@ static int want(uint32_t peer, uint32_t relay)
 
 static void run_for(uint64_t ns)
 {
-    for (uint64_t end_ns = now_ns + ns; now_ns < end_ns; now_ns += S / 2)
+    for (uint64_t end_ns = now_ns + ns; now_ns < end_ns; now_ns += S / 4)
         veld_own_circuits_run(circuits, now_ns);
 }
 
@@ -219,12 +219,13 @@ Test(own_circuits, who_was_reached_directly_and_is_no_more_needs_one_at_once)
 Test(own_circuits, a_lost_open_is_repeated_less_and_less_and_not_for_ever)
 {
     cr_assert_eq(want(1, 100), 0);
-    run_for(1 * S);
-    cr_assert_eq(n_sent, 1);
-    run_for(1 * S);
+    run_for(S / 2);
     cr_assert_eq(n_sent, 2);
+    run_for(S);
+    cr_assert_eq(n_sent, 3);
     run_for(VELD_OWN_CIRCUITS_PENDING_NS - 3 * S);
-    cr_assert_eq(n_sent, 6, "%zu", n_sent); /* after 0, 1, 3, 7, 15, 23 s */
+    cr_assert_eq(n_sent, 8, "%zu",
+                 n_sent); /* after 0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 23.75 s */
     run_for(3 * S);
     cr_assert_eq(n_sent_of(VELD_MSG_CIRCUIT_CLOSE), 1);
     cr_assert_eq(veld_own_circuits_total(circuits), 0);
@@ -236,7 +237,7 @@ Test(own_circuits, a_relay_without_a_session_is_called_first)
 {
     is_direct_now[100] = false;
     cr_assert_eq(want(1, 100), 0);
-    run_for(S);
+    run_for(S / 4);
     cr_assert_eq(called[100], 1);
     cr_assert_eq(n_sent, 0);
     is_direct_now[100] = true;
@@ -262,7 +263,7 @@ Test(own_circuits, one_in_use_is_asked_for_again_now_and_then)
     make_ready();
     reached_now[1] = VELD_REACHED_RELAYED;
     for (unsigned i = 1; i < 6; i++) {
-        run_for(VELD_OWN_CIRCUITS_REFRESH_NS + S);
+        run_for(VELD_OWN_CIRCUITS_REFRESH_NS + S / 4);
         cr_assert_eq(n_sent, 1 + i);
         say(VELD_MSG_CIRCUIT_OPENED, 1, 100, 77 + i, 1);
         cr_assert_eq(set_last.remote_index, 77 + i, "the relay was restarted");

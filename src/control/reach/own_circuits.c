@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#define DOUBLINGS_MAX 3 /* of the time from one unanswered OPEN to the next */
+#define DOUBLINGS_MAX 5 /* of the time from one unanswered OPEN to the next */
 
 /* What is relayed is nothing that the session with the relay sends: OPEN is what renews its keys. */
 _Static_assert(VELD_OWN_CIRCUITS_REFRESH_NS + VELD_OWN_CIRCUITS_MUTE_NS <
@@ -254,7 +254,7 @@ static void ask(struct veld_own_circuits *r, struct circuit *c, uint64_t now_ns)
     struct veld_message m = {.type = VELD_MSG_CIRCUIT_OPEN, .index = c->number};
     memcpy(m.pub, c->pub, sizeof m.pub);
     unsigned doublings = VELD_MIN(c->asks, DOUBLINGS_MAX);
-    c->ask_at_ns = now_ns + (VELD_OWN_CIRCUITS_RETRY_NS << (c->ready ? 0 : doublings));
+    c->ask_at_ns = now_ns + (VELD_OWN_CIRCUITS_RETRY_NS << doublings);
     c->if_needed = false;
     if (c->asks < UINT8_MAX)
         c->asks++;

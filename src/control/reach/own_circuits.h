@@ -31,7 +31,7 @@
 #define VELD_OWN_CIRCUITS_PER_RELAY_MAX 256
 #define VELD_OWN_CIRCUITS_RELAYS_MAX    3 /* asked for one peer at once */
 
-#define VELD_OWN_CIRCUITS_RETRY_NS   VELD_NS_PER_S        /* an unanswered OPEN is repeated */
+#define VELD_OWN_CIRCUITS_RETRY_NS   (250 * VELD_NS_PER_MS) /* to the second OPEN; doubled then */
 #define VELD_OWN_CIRCUITS_MUTE_NS    (3 * VELD_NS_PER_S)  /* unanswered for so long: no path */
 #define VELD_OWN_CIRCUITS_REFRESH_NS (50 * VELD_NS_PER_S) /* from an answer to the next OPEN */
 #define VELD_OWN_CIRCUITS_PENDING_NS (30 * VELD_NS_PER_S)

@@ -126,9 +126,17 @@ void veld_relaying_free(struct veld_control *c)
     veld_circuit_numbers_free(c->circuit_numbers);
 }
 
+/*
+ * What is relayed has to come from where the member is, as far as we know, and leaves for there. A
+ * member of two addresses may see us move to the one while we see it move to the other: until both
+ * agree its questions are not heard. It asks again in a moment.
+ */
 void veld_relaying_on_message(struct veld_control *c, uint32_t peer,
-                              const struct veld_message *m)
+                              const struct veld_endpoint *from, const struct veld_message *m)
 {
+    if (m->type == VELD_MSG_CIRCUIT_OPEN && from->ip.family &&
+        !veld_endpoint_equal(from, &c->peers.peers[peer].endpoint))
+        return;
     veld_volunteer_on_message(c->volunteer, peer, m, veld_clock_mono_ns());
 }
 
