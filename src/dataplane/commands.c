@@ -70,7 +70,12 @@ int veld_dataplane_peer_set_endpoint(struct veld_dataplane *dp, uint32_t id,
         free(path);
         return rc;
     }
+    const struct veld_path *old = veld_peer_path(peer);
     path->endpoint = *ep;
+    if (old) {
+        path->previous = old->endpoint;
+        path->previous_until_ns = veld_clock_mono_ns() + VELD_PATH_PREVIOUS_NS;
+    }
     path->prefix = circuit ? VELD_RELAYED_OVERHEAD : 0;
     path->mtu = veld_path_base(ep->ip.family);
     if (!circuit)

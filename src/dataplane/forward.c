@@ -67,7 +67,7 @@ static const struct veld_path *admit(struct veld_forwarder *f, struct veld_circu
 {
     const struct veld_path *from = direct_path(f, e->from), *to = direct_path(f, e->to);
     unsigned passed = 0;
-    if (!from || !veld_endpoint_equal(&from->endpoint, a->from)) {
+    if (!from || !veld_path_is_from(from, a->from, f->ctx->now_ns)) {
         drop(f, VELD_DROP_RELAY_SOURCE, *n);
     } else if (!to) {
         drop(f, VELD_DROP_RELAY_NOWHERE, *n);

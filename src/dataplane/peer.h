@@ -22,6 +22,10 @@
 struct veld_path {
     struct veld_rcu rcu;
     struct veld_endpoint endpoint;
+    /* Where it was before, and until when what is relayed is still taken from there: both ends of a
+       session move to another address at different moments. */
+    struct veld_endpoint previous;
+    uint64_t previous_until_ns;
     struct sockaddr_in6 to; /* or sockaddr_in: whichever fits the socket; unused by a circuit */
     socklen_t to_len;
     /* Bit w: worker w may leave by its own port for lanes above 0; the peer has answered it. */
@@ -30,6 +34,16 @@ struct veld_path {
     uint16_t mtu;   /* inner packets that pass */
     bool mtu_known; /* and nothing larger does: senders may be told so */
 };
+
+#define VELD_PATH_PREVIOUS_NS (10 * VELD_NS_PER_S)
+
+/* Is what comes from there the peer's, as far as addresses tell? */
+static inline bool veld_path_is_from(const struct veld_path *p, const struct veld_endpoint *from,
+                                     uint64_t now_ns)
+{
+    return veld_endpoint_equal(&p->endpoint, from) ||
+           (now_ns < p->previous_until_ns && veld_endpoint_equal(&p->previous, from));
+}
 
 /* What one thread saw of a peer: one cache line, that thread its only writer. */
 struct veld_activity_line {

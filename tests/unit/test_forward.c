@@ -128,6 +128,27 @@ Test(forward, only_the_member_of_a_forward_uses_it)
     cr_assert_eq(r->n_sent, 0);
 }
 
+/* It may not know yet that we see it elsewhere. */
+Test(forward, a_member_that_has_just_moved_is_taken_from_both_addresses)
+{
+    struct veld_endpoint now_at, before;
+    cr_assert_eq(veld_endpoint_parse("192.0.2.9:9", &now_at), 0);
+    cr_assert_eq(veld_endpoint_parse(A_ENDPOINT, &before), 0);
+    relayed_set_path(r, FROM_A, &now_at);
+    struct veld_path *path =
+        (struct veld_path *)(uintptr_t)veld_peer_path(veld_peers_get(&r->tables.peers, FROM_A));
+    path->previous = before;
+    path->previous_until_ns = r->ctx.now_ns + 1;
+    put(0, 5, A_FORWARD);
+    give(5 * SEGMENT, A_ENDPOINT);
+    cr_assert_eq(dropped(r, VELD_DROP_RELAY_SOURCE), 0);
+    cr_assert_gt(r->n_sent, 0);
+    path->previous_until_ns = r->ctx.now_ns;
+    put(0, 5, A_FORWARD);
+    give(5 * SEGMENT, A_ENDPOINT);
+    cr_assert_eq(dropped(r, VELD_DROP_RELAY_SOURCE), 5, "not for ever");
+}
+
 Test(forward, only_to_where_the_other_end_is)
 {
     struct veld_endpoint circuit = veld_endpoint_circuit(A_CIRCUIT);
