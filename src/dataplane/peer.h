@@ -38,8 +38,8 @@ struct veld_path {
 #define VELD_PATH_PREVIOUS_NS (10 * VELD_NS_PER_S)
 
 /* Is what comes from there the peer's, as far as addresses tell? */
-static inline bool veld_path_is_from(const struct veld_path *p, const struct veld_endpoint *from,
-                                     uint64_t now_ns)
+static inline bool veld_path_is_from(const struct veld_path *p,
+                                     const struct veld_endpoint *from, uint64_t now_ns)
 {
     return veld_endpoint_equal(&p->endpoint, from) ||
            (now_ns < p->previous_until_ns && veld_endpoint_equal(&p->previous, from));

@@ -131,6 +131,35 @@ Test(engine_candidates, three_dead_ones_and_a_live_one_make_one_round_trip)
     pair_free(&p);
 }
 
+/* How many initiations leave within `ms` of the first, of what a peer is sought at. */
+static unsigned initiations_within(uint64_t ms, const struct veld_endpoint *candidate)
+{
+    struct pair p;
+    pair_make(&p);
+    struct veld_engine_peer_config cfg = peer_config(&p.b);
+    struct veld_engine_stats stats;
+    cfg.endpoint = (struct veld_endpoint){0};
+    cfg.candidates = candidate;
+    cfg.n_candidates = 1;
+    cr_assert_eq(veld_engine_peer_add(p.a.engine, &cfg, &p.a.peer), 0);
+    on_peer(&p, &p.a, VELD_EV_NEED_SESSION);
+    uint64_t end_ns = p.now.mono_ns + ms * VELD_NS_PER_MS;
+    while (run_timers(&p, &p.a, (end_ns - p.now.mono_ns) / VELD_NS_PER_MS))
+        ;
+    veld_engine_get_stats(p.a.engine, &stats);
+    pair_free(&p);
+    return (unsigned)stats.initiations_sent;
+}
+
+Test(engine_candidates, what_a_young_circuit_loses_is_said_again_soon_and_a_few_times)
+{
+    struct veld_endpoint circuit = veld_endpoint_circuit(7), address = ep(dead[0]);
+    cr_assert_eq(initiations_within(1000, &circuit), 2);
+    cr_assert_eq(initiations_within(1000, &address), 1);
+    cr_assert_eq(initiations_within(7000, &circuit), VELD_HANDSHAKE_SOON_RETRIES + 1);
+    cr_assert_eq(initiations_within(7000, &address), 2);
+}
+
 Test(engine_candidates, all_get_the_same_datagram_and_the_peer_takes_one)
 {
     struct pair p;

@@ -57,9 +57,20 @@ static bool holds_off(struct veld_step *s, struct veld_engine_peer *p)
     return true;
 }
 
-static uint64_t next_retry(struct veld_step *s)
+/* What is on its way when a circuit begins may be lost: its ends do not know yet where all are. */
+static bool is_young_by_circuit(const struct veld_engine_peer *p)
 {
-    return s->now.mono_ns + VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S + jitter(s);
+    bool by_circuit = false;
+    for (size_t i = 0; i < p->n_candidates; i++)
+        by_circuit |= veld_endpoint_is_circuit(&p->candidates[i]);
+    return by_circuit && p->link->attempts < VELD_HANDSHAKE_SOON_RETRIES;
+}
+
+static uint64_t next_retry(struct veld_step *s, const struct veld_engine_peer *p)
+{
+    uint64_t wait_ns = is_young_by_circuit(p) ? VELD_HANDSHAKE_SOON_MS * VELD_NS_PER_MS
+                                              : VELD_HANDSHAKE_RETRY_S * VELD_NS_PER_S;
+    return s->now.mono_ns + wait_ns + jitter(s);
 }
 
 /* Who has a session is told the endpoint by it, unless it is silent. */
@@ -72,7 +83,7 @@ static void call_otherwise(struct veld_step *s, const struct veld_engine_peer *p
 static int send_initiation(struct veld_step *s, struct veld_engine_peer *p)
 {
     veld_attempt_forget(s->e, p);
-    p->link->handshake_at_ns = p->link->send_due_ns = next_retry(s);
+    p->link->handshake_at_ns = p->link->send_due_ns = next_retry(s, p);
     p->link->attempts++;
     int rc = veld_initiation_send(s, p);
     if (rc == VELD_E_KEY) {
@@ -123,7 +134,7 @@ static int step_attempt(struct veld_step *s, struct veld_engine_peer *p)
     if (p->endpoint.ip.family != 0)
         return holds_off(s, p) ? 0 : send_initiation(s, p);
     p->link->handshake_at_ns =
-        VELD_MIN(p->link->attempt_started_ns + give_up_ns, next_retry(s));
+        VELD_MIN(p->link->attempt_started_ns + give_up_ns, next_retry(s, p));
     call_otherwise(s, p);
     return 0;
 }

@@ -42,10 +42,13 @@
 struct veld_engine;
 
 /* Protocol times, in seconds; docs/PROTOCOL.md has them as one table. */
-#define VELD_REKEY_AFTER_S       120 /* initiator starts a new handshake, if it still talks */
-#define VELD_REJECT_AFTER_S      180 /* a session ends and its keys are wiped */
-#define VELD_HANDSHAKE_RETRY_S   5   /* plus a random part of up to 1/3 s */
-#define VELD_HANDSHAKE_GIVE_UP_S 90
+#define VELD_REKEY_AFTER_S     120 /* initiator starts a new handshake, if it still talks */
+#define VELD_REJECT_AFTER_S    180 /* a session ends and its keys are wiped */
+#define VELD_HANDSHAKE_RETRY_S 5   /* plus a random part of up to 1/3 s */
+#define VELD_HANDSHAKE_SOON_MS                                                                 \
+    600 /* instead, the first times where a circuit leads to the peer */
+#define VELD_HANDSHAKE_SOON_RETRIES 3
+#define VELD_HANDSHAKE_GIVE_UP_S    90
 #define VELD_KEEPALIVE_S                                                                       \
     10                    /* heard data and said nothing for so long: say an empty something */
 #define VELD_SILENCE_S 15 /* said data and heard nothing for so long: handshake anew */
