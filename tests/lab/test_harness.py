@@ -81,7 +81,7 @@ def test_shim_loses_duplicates_reorders_and_repeats(net):
     shim = Shim(middle, ("1.2.3.2", PORT), ("1.2.4.4", PORT))
     b.spawn_traffic("udp-echo", "1.2.4.4", PORT)
     assert a.traffic("udp-ask", "1.2.3.2", PORT, 1, 1400, 9000).stdout == "3\n"
-    assert shim("stats")["in"] == dict(passed=3, lost=0, duplicated=0, reordered=0)
+    assert shim("stats")["in"] == dict(passed=3, lost=0, duplicated=0, reordered=0, corrupted=0)
     shim("set", "loss", 100)
     assert a.traffic("udp-ask", "1.2.3.2", PORT, 10).stdout == "0\n"
     shim("set", "loss", 0)
@@ -89,7 +89,7 @@ def test_shim_loses_duplicates_reorders_and_repeats(net):
     shim("set", "reorder", 100)
     assert a.traffic("udp-ask", "1.2.3.2", PORT, 10).stdout == "1\n"
     stats = shim("stats")
-    assert stats["in"] == dict(passed=4, lost=1, duplicated=1, reordered=1)
+    assert stats["in"] == dict(passed=4, lost=1, duplicated=1, reordered=1, corrupted=0)
     shim("set", "duplicate", 0)
     shim("set", "reorder", 0)
     shim("forget")

@@ -90,8 +90,7 @@ Test(child, that_is_not_there)
 Test(child, too_much_and_half_a_line_are_nothing)
 {
     static const char *const scripts[] = {
-        "while :; do echo 012345678901234567890123456789012345678901234567890123456789012; "
-        "done",
+        "while :; do echo 012345678901234567890123456789012345678901234567890123456789012;done",
         "printf half", ":"};
     for (unsigned i = 0; i < 3; i++) {
         start(scripts[i], 5000);
