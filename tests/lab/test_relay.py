@@ -191,3 +191,14 @@ def test_who_stops_relaying_is_left_at_once(mesh):
     assert gap < 3
     assert mesh.relay_of("a", "b") != left
     mesh[left].veld("set", "--relay", "yes")
+
+
+def test_a_pair_whose_only_relay_stops_goes_on_by_the_next_one_there_is(mesh):
+    for name in RELAYS:
+        mesh[name].veld("set", "--relay", "no")
+    mesh.loses("a", mesh.address("b"), 10)
+    eventually(lambda: mesh.peer("a", "b")["state"] != "active", lambda: mesh.peer("a", "b"), 10)
+    mesh["r"].veld("set", "--relay", "yes")
+    mesh.reaches("a", mesh.address("b"), 12)
+    assert mesh.relay_of("a", "b") == "r"
+    mesh["first"].veld("set", "--relay", "yes")

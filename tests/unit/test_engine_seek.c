@@ -508,6 +508,44 @@ Test(engine_seek, a_circuit_that_ends_is_left_at_once)
     pair_free(&w.p);
 }
 
+Test(engine_seek, when_the_only_circuit_ends_so_does_the_session_and_all_begins_anew)
+{
+    struct world w;
+    const struct veld_endpoint circuit = veld_endpoint_circuit(0xc0000001);
+    unsigned wanted;
+    start_by_circuit(&w, &circuit, 1);
+    advance_ms(&w.p, 10000);
+    set_candidates(&w, NULL, 0);
+    pings_in(&w, 3500, &circuit, &wanted);
+    cr_assert_eq(current(&w.p.a), w.made.initiator_index, "it is sought first");
+    pings_in(&w, 1000, &circuit, &wanted);
+    cr_assert_eq(current(&w.p.a), 0);
+    cr_assert_eq(state(&w.p.a), VELD_PEER_IDLE);
+    on_peer(&w.p, &w.p.a, VELD_EV_NEED_SESSION);
+    cr_assert_not_null(action(&w.p.a, VELD_ACT_WANTED), "by other ways, if there are any");
+    pair_free(&w.p);
+}
+
+/* No class is worse than a path that is none: one that comes late is taken. */
+Test(engine_seek, another_circuit_that_comes_later_takes_the_place_of_one_that_ended)
+{
+    struct world w;
+    const struct veld_endpoint circuits[2] = {veld_endpoint_circuit(0xc0000001),
+                                              veld_endpoint_circuit(0xc0000002)};
+    unsigned wanted;
+    start_by_circuit(&w, &circuits[0], 1);
+    advance_ms(&w.p, 10000);
+    set_candidates(&w, NULL, 0);
+    pings_in(&w, 3500, &circuits[1], &wanted);
+    set_candidates(&w, &circuits[1], 1);
+    seek(&w);
+    struct veld_action asked = *ping_to(&w, &circuits[1]);
+    answer(&w, &asked, &circuits[1]);
+    cr_assert(endpoint_is(&w.p.a, &circuits[1]));
+    cr_assert_eq(current(&w.p.a), w.made.initiator_index, "the session goes on");
+    pair_free(&w.p);
+}
+
 Test(engine_seek, without_a_session_a_circuit_that_ends_is_forgotten)
 {
     struct world w;

@@ -16,7 +16,7 @@
  * we follow it to the next. One in use is suspected when this machine's ways out have changed, and
  * dead when there is no route to it any more.
  *
- * A circuit that has ended is dead at once. One in use, while data is sent, is compared with
+ * A circuit that has ended is dead at once; when no path is found instead, its session ends. One in use, while data is sent, is compared with
  * the peer's addresses again every VELD_SEEK_AGAIN_S.
  *
  * Bounds: a search is VELD_SEEK_ROUNDS rounds in under 4 s, and the next begins
@@ -59,12 +59,27 @@ static void ask(struct veld_step *s, struct veld_engine_peer *p, const struct ve
     veld_step_message(s, p, to, &ping);
 }
 
+/* A circuit that has ended: nothing leaves by it, so that nothing is missed either. */
+static bool is_gone(const struct veld_engine_peer *p)
+{
+    bool known = !veld_endpoint_is_circuit(&p->endpoint);
+    for (size_t i = 0; i < p->n_candidates; i++)
+        known |= veld_endpoint_equal(&p->candidates[i], &p->endpoint);
+    return !known;
+}
+
+static bool is_better(const struct veld_engine_peer *p, const struct veld_endpoint *to)
+{
+    return veld_path_is_better(to, &p->endpoint) ||
+           (is_gone(p) && !veld_endpoint_equal(to, &p->endpoint));
+}
+
 static bool has_better(const struct veld_engine_peer *p)
 {
     struct veld_endpoint to[VELD_TARGETS_MAX];
     size_t n = veld_path_targets(p, to);
     for (size_t i = 0; i < n; i++) {
-        if (veld_path_is_better(&to[i], &p->endpoint))
+        if (is_better(p, &to[i]))
             return true;
     }
     return false;
@@ -76,7 +91,7 @@ static void ask_others(struct veld_step *s, struct veld_engine_peer *p)
     size_t n = veld_path_targets(p, to);
     for (size_t i = 0; i < n; i++) {
         bool here = veld_endpoint_equal(&to[i], &p->endpoint);
-        if (!here && (is_mute(&p->link->seek) || veld_path_is_better(&to[i], &p->endpoint)))
+        if (!here && (is_mute(&p->link->seek) || is_better(p, &to[i])))
             ask(s, p, &to[i]);
     }
 }
@@ -95,8 +110,23 @@ static void next_round(struct veld_step *s, struct veld_engine_peer *p)
     if (k->suspect && !k->answered)
         ask(s, p, &p->endpoint);
     k->round++;
-    k->at_ns = k->round < VELD_SEEK_ROUNDS ? s->now.mono_ns + wait_ms[k->round] * VELD_NS_PER_MS
-                                           : VELD_NEVER;
+    if (k->round < VELD_SEEK_ROUNDS)
+        k->at_ns = s->now.mono_ns + wait_ms[k->round] * VELD_NS_PER_MS;
+    else /* when nothing is left, the last answers are waited for */
+        k->at_ns = is_gone(p) ? s->now.mono_ns + VELD_NS_PER_S : VELD_NEVER;
+}
+
+/* Nothing led to it in a whole search: its session is over, and who wants to talk begins anew. */
+static void lose(struct veld_step *s, struct veld_engine_peer *p)
+{
+    p->link->seek.at_ns = VELD_NEVER;
+    veld_session_retire_all(s, p);
+    p->endpoint = p->configured;
+    if (!p->endpoint.ip.family && p->n_candidates)
+        p->endpoint = p->candidates[0];
+    p->endpoint_proved_ns = 0;
+    if (p->keepalive_s)
+        (void)!veld_attempt_start(s, p);
 }
 
 static void begin(struct veld_step *s, struct veld_engine_peer *p, uint8_t round)
@@ -127,8 +157,14 @@ static bool has_session(const struct veld_engine_peer *p)
 
 void veld_seek_start(struct veld_step *s, struct veld_engine_peer *p)
 {
-    if (has_better(p))
+    if (!has_better(p))
+        return;
+    if (!is_gone(p) || !has_session(p)) {
         want(s, p);
+        return;
+    }
+    p->link->seek.suspect = true; /* what is new is asked before the session is given up */
+    begin(s, p, MUTE_AFTER);
 }
 
 void veld_seek_suspect(struct veld_step *s, struct veld_engine_peer *p)
@@ -202,6 +238,8 @@ void veld_seek_due(struct veld_step *s, struct veld_engine_peer *p)
     } else if (k->ended) {
         k->suspect = true;
         begin(s, p, MUTE_AFTER);
+    } else if (k->round == VELD_SEEK_ROUNDS && k->suspect && is_gone(p)) {
+        lose(s, p);
     } else if (k->round == VELD_SEEK_ROUNDS) { /* wanted, and its time has come */
         k->suspect = false;
         begin(s, p, 0);
@@ -222,7 +260,7 @@ bool veld_seek_pong(struct veld_step *s, struct veld_engine_peer *p,
     if (!veld_equal(expected, token, sizeof expected))
         return false;
     bool here = veld_endpoint_equal(from, &p->endpoint);
-    bool moves = !here && (is_mute(k) || veld_path_is_better(from, &p->endpoint));
+    bool moves = !here && (is_mute(k) || is_better(p, from));
     if (here || moves) {
         k->answered = true;
         k->suspect = false;

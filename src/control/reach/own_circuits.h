@@ -37,7 +37,7 @@
 #define VELD_OWN_CIRCUITS_PENDING_NS (30 * VELD_NS_PER_S)
 #define VELD_OWN_CIRCUITS_SPARE_NS   (30 * VELD_NS_PER_S)
 #define VELD_OWN_CIRCUITS_REFUSED_NS                                                           \
-    (60 * VELD_NS_PER_S) /* who refused is not asked for so long */
+    (15 * VELD_NS_PER_S) /* who refused is not asked for so long */
 
 /* How a peer is reached now. */
 enum veld_reached {
