@@ -3,6 +3,7 @@
     machine-a                              machine-b
       eth0 1.2.3.1  -----------------  eth0 1.2.3.4
 """
+import json
 import re
 
 import pytest
@@ -150,6 +151,39 @@ def test_daemons_side_by_side(up):
     eventually(lambda: not a.has_interface("veld7"), "the second one's interface is gone")
     a.sh("rm -rf /run/second")
     up.connected()
+
+
+def test_daemons_side_by_side_use_the_wire(up):
+    """On both machines: neither tunnel is a way for the other one."""
+    options = ["--state-dir", "/run/second", "--socket", "/run/second.sock"]
+    second = lambda m, *argv: m.veld("--socket", "/run/second.sock", *argv)
+    status = lambda m: json.loads(second(m, "status", "--json").stdout)
+    up.connected()
+    keys = {}
+    for m in (up.a, up.b):
+        m.sh("mkdir -m 700 /run/second")
+        keys[m] = m.veld("keygen", "/run/second/identity").stdout.strip()
+    for n, (m, other) in enumerate([(up.a, up.b), (up.b, up.a)], 1):
+        peer = dict(name="x", pubkey=keys[other], vpn_ip=f"10.7.0.{3 - n}",
+                    endpoint=f"1.2.3.{4 if n == 1 else 1}:51999")
+        (m.dir / "second.toml").write_text(up.config(
+            m, name="second", interface="veld7", listen_addr="0.0.0.0:51999",
+            vpn_ip=f"10.7.0.{n}/24", dns={"mode": "off"}, peers=[peer]))
+        m.run(DAEMON, "--config", "second.toml", *options)
+    eventually(lambda: up.a.pings("10.7.0.2", wait=1), "a ping through the second tunnel")
+    for m in (up.a, up.b):
+        assert "alias veld" in m.run("ip", "link", "show", "dev", "veld7").stdout
+        wire = m.addresses("eth0")[0].split("/")[0]
+        assert status(m)["reach"]["candidates"] == [f"{wire}:51999"]
+        candidates = m.status()["reach"]["candidates"]
+        assert not any(c.startswith("10.7.") for c in candidates), candidates
+    up.a.pings("10.7.0.2", count=10, interval=0.2)
+    assert status(up.a)["peers"][0]["endpoint"] == "1.2.3.4:51999"
+    assert up.a.peer("machine-b")["endpoint"] == "1.2.3.4:51820"
+    for m in (up.a, up.b):
+        second(m, "down")
+        eventually(lambda: not m.has_interface("veld7"), "the second one's interface is gone")
+        m.sh("rm -rf /run/second")
 
 
 def test_state_directory_that_cannot_be_made(pair):

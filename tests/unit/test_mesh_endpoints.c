@@ -182,6 +182,23 @@ Test(mesh_endpoints, no_peer_is_behind_a_route_into_the_tunnel)
     cr_assert_str_eq(usable(&self, says), "198.51.100.7:1");
 }
 
+/* Which another daemon here has: one tunnel in the other would call for ever. */
+Test(mesh_endpoints, no_peer_is_in_another_tunnel_of_this_host)
+{
+    static const char *const list[] = {"192.168.1.5/24", NULL};
+    static const char *const says[] = {"10.7.0.2:1", "10.8.0.2:1", "[fd07::2]:1", NULL};
+    struct veld_prefix tunnels[2];
+    struct veld_endpoints_from self = from_of("10.7.0.1", list);
+    cr_assert_eq(veld_prefix_parse("10.7.0.1/24", &tunnels[0]), 0);
+    cr_assert_eq(veld_prefix_parse("fd07::1/64", &tunnels[1]), 0);
+    cr_assert_str_eq(usable(&self, says), "10.7.0.2:1 10.8.0.2:1 [fd07::2]:1");
+    cr_assert_str_eq(choose(&self), "10.7.0.1:51820 192.168.1.5:51820");
+    self.tunnels = tunnels;
+    self.n_tunnels = 2;
+    cr_assert_str_eq(usable(&self, says), "10.8.0.2:1");
+    cr_assert_str_eq(choose(&self), "192.168.1.5:51820");
+}
+
 /* Circuits are numbers between two machines: one that a peer names would be another's. */
 Test(mesh_endpoints, no_peer_names_a_circuit_or_a_port_that_is_none)
 {

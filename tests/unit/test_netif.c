@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "control/host/addresses.h"
 #include "control/host/netif.h"
 
 #include <criterion/criterion.h>
@@ -434,4 +435,38 @@ Test(netif, forwarding_by_family_and_undone)
     cr_assert_str_eq(get(v4), "2\n");
     veld_journal_close(j);
     cr_assert_eq(rmdir(dir), 0);
+}
+
+/* As the host's addresses, "a b", in the kernel's order. */
+static const char *addresses(const char *without, enum veld_host_side side)
+{
+    static char text[512];
+    struct veld_prefix list[VELD_HOST_ADDRS_MAX];
+    char one[VELD_PREFIX_STRLEN];
+    size_t n = veld_host_addresses(without, side, list);
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
+                 veld_prefix_format(&list[i], one));
+    }
+    return text;
+}
+
+Test(netif, interfaces_of_veld_are_told_from_others)
+{
+    struct veld_netif *a = must_open("veld0", "10.0.0.1/24", NULL);
+    struct veld_netif *b = must_open("veld1", "10.7.0.1/24", NULL);
+    cr_assert_str_eq(addresses("veld1", VELD_HOST_TUNNELS), "10.0.0.1/24");
+    cr_assert_str_eq(addresses(NULL, VELD_HOST_TUNNELS), "10.0.0.1/24 10.7.0.1/24");
+    cr_assert_str_eq(addresses("veld1", VELD_HOST_OUTSIDE), "");
+    make_tun("wg0"); /* somebody else's, and what veld0 would be without its alias */
+    cr_assert_eq(system("ip link set wg0 addrgenmode none && "
+                        "ip addr add 10.8.0.1/24 dev wg0 && ip link set wg0 up"),
+                 0);
+    cr_assert_str_eq(addresses("veld1", VELD_HOST_OUTSIDE), "10.8.0.1/24");
+    cr_assert_eq(system("ip link set veld0 alias other"), 0);
+    cr_assert_str_eq(addresses("veld1", VELD_HOST_OUTSIDE), "10.0.0.1/24 10.8.0.1/24");
+    veld_netif_close(b);
+    veld_netif_close(a);
 }

@@ -4,15 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *own[8];
+static const char *own[8], *tunnels[8]; /* ended by NULL */
 static unsigned changes;
 
-static size_t addresses(const char *without, struct veld_prefix out[VELD_HOST_ADDRS_MAX])
+static size_t addresses(const char *without, enum veld_host_side side,
+                        struct veld_prefix out[VELD_HOST_ADDRS_MAX])
 {
+    const char *const *list = side == VELD_HOST_TUNNELS ? tunnels : own;
     size_t n = 0;
     cr_assert_str_eq(without, "veld0");
-    for (; own[n]; n++)
-        cr_assert_eq(veld_prefix_parse(own[n], &out[n]), 0);
+    for (; list[n]; n++)
+        cr_assert_eq(veld_prefix_parse(list[n], &out[n]), 0);
     return n;
 }
 
@@ -45,6 +47,7 @@ static struct veld_self *new_self(const char *listen)
 static void setup(void)
 {
     memset(own, 0, sizeof own);
+    memset(tunnels, 0, sizeof tunnels);
     own[0] = "127.0.0.1/8";
     own[1] = "192.168.1.5/24";
     new_self(NULL);
@@ -160,4 +163,21 @@ Test(self, who_listens_on_one_address_is_reached_there_and_where_it_is_mapped)
     cr_assert_str_eq(candidates(), "192.168.1.5:51820");
     map(VELD_SELF_STUN4, "203.0.113.7:40001");
     cr_assert_str_eq(candidates(), "203.0.113.7:40001 192.168.1.5:51820");
+}
+
+/* Of another daemon here, whose network a server may see us in. */
+Test(self, another_tunnel_of_this_host_is_no_way_to_us)
+{
+    const struct veld_prefix *list;
+    tunnels[0] = "10.7.0.9/24";
+    veld_self_on_address_change(self);
+    map(VELD_SELF_STUN4, "10.7.0.9:51820");
+    see("10.7.0.9");
+    cr_assert_str_eq(candidates(), "192.168.1.5:51820");
+    cr_assert_eq(veld_self_tunnels(self, &list), 1);
+    cr_assert_eq(list[0].len, 24);
+    tunnels[0] = NULL; /* it stopped */
+    veld_self_on_address_change(self);
+    cr_assert_eq(veld_self_tunnels(self, &list), 0);
+    cr_assert_str_eq(candidates(), "10.7.0.9:51820 192.168.1.5:51820");
 }

@@ -1,6 +1,7 @@
 #include "control/host/addresses.h"
 
 #include "base/file.h"
+#include "control/host/netif_marked.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -38,14 +39,19 @@ static bool read_one(const struct ifaddrs *a, const char *without, struct veld_p
     return true;
 }
 
-size_t veld_host_addresses(const char *without, struct veld_prefix out[VELD_HOST_ADDRS_MAX])
+size_t veld_host_addresses(const char *without, enum veld_host_side side,
+                           struct veld_prefix out[VELD_HOST_ADDRS_MAX])
 {
     struct ifaddrs *all;
+    struct veld_netif_marked tunnels;
     size_t n = 0;
     if (getifaddrs(&all) < 0)
         return 0;
-    for (const struct ifaddrs *a = all; a && n < VELD_HOST_ADDRS_MAX; a = a->ifa_next)
-        n += read_one(a, without, &out[n]);
+    veld_netif_marked_read(&tunnels);
+    for (const struct ifaddrs *a = all; a && n < VELD_HOST_ADDRS_MAX; a = a->ifa_next) {
+        if (veld_netif_marked_has(&tunnels, a->ifa_name) == (side == VELD_HOST_TUNNELS))
+            n += read_one(a, without, &out[n]);
+    }
     freeifaddrs(all);
     return n;
 }

@@ -60,6 +60,15 @@ static void link_remove(struct veld_netif *n)
         veld_warn("cannot remove %s: %s; it goes with the process", n->name, nl_geterror(rc));
 }
 
+static int link_mark(struct veld_netif *n, struct veld_diag *diag)
+{
+    struct nl_msg *msg = link_message(n, RTM_NEWLINK, 0);
+    int rc =
+        msg ? veld_rtnl_send(n->sock, msg, nla_put_string(msg, IFLA_IFALIAS, VELD_NETIF_ALIAS))
+            : -NLE_NOMEM;
+    return rc < 0 ? veld_rtnl_failed(diag, rc, "set the alias of", n->name) : 0;
+}
+
 /* The kernel shall not give the interface a link-local address: nobody is there to talk to by it. */
 static int link_no_ipv6_autoconf(struct veld_netif *n, struct veld_diag *diag)
 {
@@ -123,7 +132,9 @@ static int configure_link(struct veld_netif *n, const struct veld_netif_config *
                           struct veld_diag *diag)
 {
     char path[128];
-    int rc = link_set(n, IFLA_MTU, cfg->mtu, "set the MTU of", diag);
+    int rc = link_mark(n, diag); /* before it has addresses */
+    if (rc == 0)
+        rc = link_set(n, IFLA_MTU, cfg->mtu, "set the MTU of", diag);
     if (rc == 0)
         rc = link_set(n, IFLA_TXQLEN, cfg->tx_queue_len, "set the queue length of", diag);
     if (rc == 0 && cfg->gso_max_size)

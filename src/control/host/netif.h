@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The alias of each interface that is Veld's, by which other daemons on the host know it. */
+#define VELD_NETIF_ALIAS "veld"
+
 struct veld_netif;
 
 struct veld_netif_config {

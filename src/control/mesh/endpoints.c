@@ -55,6 +55,12 @@ static bool has(const struct veld_endpoint *list, size_t n, const struct veld_en
     return false;
 }
 
+static bool is_in_tunnel(const struct veld_endpoints_from *self, const struct veld_ip *ip)
+{
+    return is_inside(self->networks, self->n_networks, ip) ||
+           is_inside(self->tunnels, self->n_tunnels, ip);
+}
+
 struct choice {
     const struct veld_endpoints_from *from;
     struct veld_endpoint *out;
@@ -68,7 +74,7 @@ static void add(struct choice *c, const struct veld_ip *ip, uint16_t port)
     bool global_v6 = ip->family == 6 && veld_ip_is_global(ip);
     if (c->n == VELD_MEMBER_ENDPOINTS_MAX || !ip->family || !veld_ip_is_unicast(ip) ||
         is_link_local(ip) || (from->family && from->family != ip->family) ||
-        is_inside(from->networks, from->n_networks, ip) || has(c->out, c->n, &e) ||
+        is_in_tunnel(from, ip) || has(c->out, c->n, &e) ||
         (global_v6 && c->global_v6 == GLOBAL_V6_MAX))
         return;
     c->global_v6 += global_v6;
@@ -110,12 +116,6 @@ static bool is_own(const struct veld_endpoints_from *self, const struct veld_end
     return false;
 }
 
-static bool is_in_tunnel(const struct veld_endpoints_from *self, const struct veld_ip *ip)
-{
-    return is_inside(self->networks, self->n_networks, ip) ||
-           is_inside(self->routes, self->n_routes, ip);
-}
-
 /* Of a link-local address only who found it on a link knows which link that is. */
 static bool is_elsewhere(const struct veld_endpoint *e)
 {
@@ -126,6 +126,7 @@ static bool is_usable(const struct veld_endpoints_from *self, const struct veld_
 {
     return e->port && (!self->family || self->family == e->ip.family) &&
            veld_ip_is_unicast(&e->ip) && !is_elsewhere(e) && !is_in_tunnel(self, &e->ip) &&
+           !is_inside(self->routes, self->n_routes, &e->ip) &&
            !is_broadcast_here(self, &e->ip) && !is_own(self, e);
 }
 

@@ -3,8 +3,9 @@
  * and the one that the coord server sees, the likeliest first.
  *
  * Invariants: at most VELD_MEMBER_ENDPOINTS_MAX, each once; none that means this
- * host or a link only, and none inside the network itself, where a tunnel would
- * lead into itself; the same addresses in the same order give the same list.
+ * host or a link only, and none inside the network itself or another tunnel of this
+ * host, where a tunnel would lead into itself or the other; the same addresses in the
+ * same order give the same list.
  *
  * Pure; any thread.
  */
@@ -24,6 +25,8 @@ struct veld_endpoints_from {
     struct veld_ip seen;
     const struct veld_prefix *networks; /* of the mesh */
     size_t n_networks;
+    const struct veld_prefix *tunnels; /* networks of other daemons' interfaces here */
+    size_t n_tunnels;
     const struct veld_prefix *routes; /* into the tunnel, in any order; for _usable alone */
     size_t n_routes;
     uint16_t port;
@@ -35,10 +38,10 @@ size_t veld_endpoints_choose(const struct veld_endpoints_from *from,
                              struct veld_endpoint out[VELD_MEMBER_ENDPOINTS_MAX]);
 
 /*
- * Where a peer may be reached from here, of what it says: no circuit, not inside the network,
- * not inside a route that is in use (`self->routes`, and `cover`: cover.h), nothing that is
- * this machine's own, no address that is all of one of its networks, and a link-local one only
- * with its interface as scope. Returns how many.
+ * Where a peer may be reached from here, of what it says: no circuit, not inside the network or
+ * another tunnel, not inside a route that is in use (`self->routes`, and `cover`: cover.h), nothing
+ * that is this machine's own, no address that is all of one of its networks, and a link-local one
+ * only with its interface as scope. Returns how many.
  */
 size_t veld_endpoints_usable(const struct veld_endpoints_from *self,
                              const struct veld_prefix *cover, size_t n_cover,

@@ -15,7 +15,7 @@
 
 struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m)
 {
-    return (struct veld_endpoints_from){
+    struct veld_endpoints_from from = {
         .addrs = m->addrs,
         .n_addrs = m->n_addrs,
         .networks = m->networks,
@@ -23,6 +23,8 @@ struct veld_endpoints_from veld_mesh_endpoints_from(const struct veld_mesh *m)
         .port = m->port,
         .family = m->config->listen.ip.family == 4 ? 4 : 0,
     };
+    from.n_tunnels = veld_self_tunnels(m->self, &from.tunnels);
+    return from;
 }
 
 static size_t allowed_routes(const struct veld_mesh *m,

@@ -53,6 +53,7 @@ struct veld_endpoints_from veld_exchange_own_endpoints(const struct veld_control
     veld_dataplane_get_info(c->dataplane, &info);
     from.port = info.listen_port;
     from.n_addrs = veld_self_addresses(c->self, &from.addrs);
+    from.n_tunnels = veld_self_tunnels(c->self, &from.tunnels);
     return from;
 }
 

@@ -14,6 +14,8 @@ struct veld_self {
     struct veld_prefix networks[VELD_SELF_NETWORKS_MAX];
     struct veld_prefix addrs[VELD_HOST_ADDRS_MAX];
     size_t n_addrs;
+    struct veld_prefix tunnels[VELD_HOST_ADDRS_MAX]; /* other daemons' */
+    size_t n_tunnels;
     struct veld_ip seen;
     struct veld_endpoint mapped[VELD_SELF_SOURCES];
     struct veld_endpoint list[VELD_SELF_CANDIDATES_MAX];
@@ -41,6 +43,8 @@ static size_t choose(const struct veld_self *s,
         .seen = s->seen,
         .networks = s->networks,
         .n_networks = s->cfg.n_networks,
+        .tunnels = s->tunnels,
+        .n_tunnels = s->n_tunnels,
         .port = s->cfg.port,
         .family = s->cfg.listen.ip.family == 4 ? 4 : 0,
     };
@@ -83,7 +87,8 @@ size_t veld_self_candidates(const struct veld_self *s,
 
 static void read_addresses(struct veld_self *s)
 {
-    s->n_addrs = s->cfg.addresses(s->interface, s->addrs);
+    s->n_addrs = s->cfg.addresses(s->interface, VELD_HOST_OUTSIDE, s->addrs);
+    s->n_tunnels = s->cfg.addresses(s->interface, VELD_HOST_TUNNELS, s->tunnels);
 }
 
 void veld_self_on_address_change(struct veld_self *s)
@@ -118,6 +123,12 @@ size_t veld_self_addresses(const struct veld_self *s, const struct veld_prefix *
 {
     *out = s->addrs;
     return s->n_addrs;
+}
+
+size_t veld_self_tunnels(const struct veld_self *s, const struct veld_prefix **out)
+{
+    *out = s->tunnels;
+    return s->n_tunnels;
 }
 
 bool veld_self_has(const struct veld_self *s, const struct veld_ip *ip)

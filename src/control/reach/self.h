@@ -7,8 +7,8 @@
  * guess that is made only while nothing better is known of its family.
  *
  * Invariants: at most VELD_SELF_CANDIDATES_MAX, best first, each once; none that means this host
- * or one link only, and none inside the tunnel. `on_change` is called when, and only when, the
- * list is another one.
+ * or one link only, and none inside a tunnel of this host. `on_change` is called when, and only
+ * when, the list is another one.
  *
  * What STUN servers and gateways say is not authenticated. A lie costs this much: peers send
  * paced, authenticated initiations to an address that is not ours, as many as to any candidate.
@@ -43,7 +43,8 @@ struct veld_self_config {
     const struct veld_prefix *networks; /* inside the tunnel; copied */
     size_t n_networks;                  /* at most VELD_SELF_NETWORKS_MAX count */
     /* NULL: veld_host_addresses. */
-    size_t (*addresses)(const char *without, struct veld_prefix out[VELD_HOST_ADDRS_MAX]);
+    size_t (*addresses)(const char *without, enum veld_host_side side,
+                        struct veld_prefix out[VELD_HOST_ADDRS_MAX]);
     void (*on_change)(void *ctx); /* may be NULL; not called by new */
     void *ctx;
 };
@@ -55,8 +56,10 @@ void veld_self_free(struct veld_self *s); /* NULL is allowed */
 /* Best first. Returns how many. */
 size_t veld_self_candidates(const struct veld_self *s,
                             struct veld_endpoint out[VELD_SELF_CANDIDATES_MAX]);
-/* This host's addresses with their networks' lengths, the tunnel's aside. Borrowed until the next change. */
+/* This host's addresses with their networks' lengths, tunnels' aside. Borrowed until the next change. */
 size_t veld_self_addresses(const struct veld_self *s, const struct veld_prefix **out);
+/* The same of the tunnels that other daemons here have. */
+size_t veld_self_tunnels(const struct veld_self *s, const struct veld_prefix **out);
 /* Has this machine this very address? */
 bool veld_self_has(const struct veld_self *s, const struct veld_ip *ip);
 /*
