@@ -19,14 +19,17 @@ static void print_family(const char *what, const json_t *f)
         printf("%-22s %s%s\n", what, mapped, nat ? " (behind a NAT)" : " (no NAT)");
 }
 
-static const char *mapping_text(const json_t *f)
+static const char *mapping_text(const json_t *f, bool has_coord)
 {
     const char *mapping = veld_json_text(f, "mapping");
     return strcmp(mapping, "varies") == 0
                ? "yes: a symmetric NAT; direct paths may need a relay first"
            : strcmp(mapping, "same") == 0 ? "no"
-                                          : "unknown: it takes answers of two servers "
-                                            "(stun_servers in the config)";
+           : has_coord ? "unknown: it takes answers of two servers; name them in "
+                         "/etc/veld/config.toml: stun_servers, beside [coord] and its "
+                         "network, see veld-config(5)"
+                       : "unknown: it takes answers of two servers (stun_servers in the "
+                         "config)";
 }
 
 static void print_servers(const json_t *servers)
@@ -71,6 +74,8 @@ static void print_relays(const json_t *relays)
     const json_t *r;
     size_t i;
     char took[VELD_FORMAT_SIZE];
+    if (json_array_size(relays) == 0)
+        printf("%-22s none\n", "Relays:");
     json_array_foreach(relays, i, r)
     {
         const json_t *rtt = json_object_get(r, "rtt_us");
@@ -114,7 +119,8 @@ static void print(const json_t *answer)
                                  "STUN servers are up");
     print_family("IPv4:", v4);
     print_family("IPv6:", json_object_get(reach, "ipv6"));
-    printf("%-22s %s\n", "Mapping varies:", mapping_text(v4));
+    printf("%-22s %s\n", "Mapping varies:",
+           mapping_text(v4, json_is_object(json_object_get(answer, "coord"))));
     printf("%-22s %s\n", "Hairpinning:", hairpin_text(json_object_get(answer, "hairpin")));
     print_port_mapping(json_object_get(reach, "port_mapping"));
     json_array_foreach(json_object_get(reach, "candidates"), i, e)

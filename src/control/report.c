@@ -10,6 +10,13 @@
 #define HEALTH_MAX      (7 + 16) /* ours, and the mesh's or LAN mode's */
 #define ATTEMPTS_SILENT 3 /* initiations without an answer that make a peer worth a word */
 
+/* Too few initiations were sent to say anything; by a circuit the first ones are sent at once. */
+static bool is_early(const struct veld_status_peer *p)
+{
+    unsigned enough = ATTEMPTS_SILENT + (p->facts.relays ? VELD_HANDSHAKE_SOON_RETRIES - 1 : 0);
+    return p->info.state == VELD_PEER_CONNECTING && p->info.attempts < enough;
+}
+
 /*
  * Why it is not reached: once it was asked often enough, or where there is nothing to wait for.
  */
@@ -17,15 +24,13 @@ static enum veld_why judge(const struct veld_control *c, uint32_t id,
                            struct veld_status_peer *p)
 {
     const struct veld_peer_info *info = &p->info;
-    bool seeks = info->state == VELD_PEER_CONNECTING;
-    bool early = seeks && info->attempts < ATTEMPTS_SILENT;
-    bool wanted = seeks || info->state == VELD_PEER_OFFLINE;
+    bool wanted = info->state == VELD_PEER_CONNECTING || info->state == VELD_PEER_OFFLINE;
     if (!wanted && !(p->offline && info->state == VELD_PEER_IDLE))
         return VELD_WHY_NONE;
     veld_why_look(c, id, p, &p->facts);
     enum veld_why why = veld_why(&p->facts);
     bool is_certain = why == VELD_WHY_OFFLINE || why == VELD_WHY_NO_ENDPOINT;
-    return early && !is_certain ? VELD_WHY_NONE : why;
+    return is_early(p) && !is_certain ? VELD_WHY_NONE : why;
 }
 
 /* `*n` of them. */
@@ -52,11 +57,12 @@ static struct veld_status_peer *gather_peers(const struct veld_control *c, size_
     return list;
 }
 
-/* Who is not expected to be reached is not worth a word. */
+/* Who is not expected to be reached, or was not really asked, is not worth a word. */
 static bool is_missed(const struct veld_status_peer *p)
 {
-    bool calls_us = p->why == VELD_WHY_NO_ENDPOINT && !p->is_member;
-    return p->why != VELD_WHY_NONE && p->info.state != VELD_PEER_IDLE && !calls_us;
+    if (p->why == VELD_WHY_NO_ENDPOINT) /* there is nothing to ask; who is no member calls us */
+        return p->is_member && p->info.state != VELD_PEER_IDLE;
+    return p->why != VELD_WHY_NONE && p->info.state != VELD_PEER_IDLE && !is_early(p);
 }
 
 /* About the first of the peers that are not reached; empty: there is none. */

@@ -233,7 +233,7 @@ Test(status, who_is_not_reached_has_a_reason)
     json_t *json = veld_status_json(&s);
     cr_assert_str_eq(STR("peers.0.why.reason"), "no_common_candidate");
     cr_assert_str_eq(STR("peers.0.why.text"), "no common candidate");
-    cr_assert_not_null(strstr(STR("peers.0.why.next"), "veld set --relay yes"));
+    cr_assert_not_null(strstr(STR("peers.0.why.next"), "relay = true in its config"));
     cr_assert(json_is_null(at(json, "peers.1.why")));
     json_decref(json);
 }

@@ -12,6 +12,7 @@
 static struct veld_why_facts facts(void)
 {
     struct veld_why_facts f = {.is_member = true,
+                               .has_coord = true,
                                .presence = VELD_WHY_IS_ONLINE,
                                .last_seen_s = 1000,
                                .hears_udp = true,
@@ -72,7 +73,7 @@ Test(why, relays)
 {
     struct veld_why_facts f = facts();
     expect(&f, "no_relay", "no direct path, no relay in the network", "veld set --relay yes");
-    cr_expect_not_null(strstr(next(&f), "UDP port 4500"));
+    cr_expect_null(strstr(next(&f), "port"), "it is a NAT's: %s", next(&f));
     f.relays = true;
     expect(&f, "relays_fail", "no relay leads to it", "veld netcheck");
     f.refused = 1;
@@ -84,7 +85,7 @@ Test(why, relays)
     f.refusal = VELD_CIRCUIT_UNKNOWN;
     cr_expect_str_eq(text(&f, 0), "relay refuses: it does not know the peer");
     f.refusal = VELD_CIRCUIT_NO;
-    cr_expect_str_eq(text(&f, 0), "relay refuses: it does not relay any more");
+    cr_expect_str_eq(text(&f, 0), "relay refuses: it does not relay");
     f.asked = 1; /* another one may still say yes */
     expect(&f, "relays_fail", "no relay leads to it", "veld netcheck");
     f.ready = 1;
@@ -109,12 +110,32 @@ Test(why, the_rest)
 {
     struct veld_why_facts f = facts();
     f.presence = VELD_WHY_UNKNOWN;
-    expect(&f, "silent", "peer does not answer", "UDP port 4500 is open");
+    expect(&f, "silent", "peer does not answer", "veld status");
+    cr_expect_null(strstr(next(&f), "port"), "it may be a NAT's: %s", next(&f));
     cr_expect_null(strstr(next(&f), "veld pubkey"));
     f.is_member = false;
     cr_expect_not_null(strstr(next(&f), "veld pubkey"));
-    f.at = (struct veld_endpoint){0};
-    cr_expect_not_null(strstr(next(&f), "its UDP port is open"));
+    f.at_is_configured = true;
+    expect(&f, "silent", "peer does not answer", "UDP port 4500 is open");
+}
+
+/* Where no coord server is, a relay is made by config files. */
+Test(why, how_a_relay_is_made)
+{
+    static const enum veld_why reasons[] = {VELD_WHY_RELAYS_REFUSE, VELD_WHY_NO_COMMON,
+                                            VELD_WHY_NO_RELAY};
+    struct veld_why_facts f = facts();
+    for (size_t i = 0; i < VELD_ARRAY_LEN(reasons); i++) {
+        char command[VELD_WHY_NEXT_STRLEN];
+        f.has_coord = true;
+        veld_why_next(reasons[i], &f, command);
+        cr_expect_not_null(strstr(command, "relay: veld set --relay yes, there"), "%s",
+                           command);
+        f.has_coord = false;
+        veld_why_next(reasons[i], &f, command);
+        cr_expect_null(strstr(command, "veld set"), "%s", command);
+        cr_expect_not_null(strstr(command, "[[peers]] for it"), "%s", command);
+    }
 }
 
 /* Whatever is known: words that fit, a command, and a name of their own. */

@@ -65,7 +65,7 @@ static const char *refusal_text(uint8_t refusal)
     case VELD_CIRCUIT_FULL: return "relay refuses: it has as many circuits as it takes";
     case VELD_CIRCUIT_UNKNOWN: return "relay refuses: it does not know the peer";
     case VELD_CIRCUIT_INDIRECT: return "relay refuses: it does not reach both directly";
-    default: return "relay refuses: it does not relay any more";
+    default: return "relay refuses: it does not relay";
     }
 }
 
@@ -92,24 +92,30 @@ const char *veld_why_text(enum veld_why why, const struct veld_why_facts *f, uin
 
 /* ---- What to do ---- */
 
-static const char *port_text(const struct veld_why_facts *f, char out[32])
-{
-    if (f->at.port)
-        snprintf(out, 32, "UDP port %u", f->at.port);
-    else
-        strcpy(out, "its UDP port");
-    return out;
-}
-
 static void silent_next(const struct veld_why_facts *f, char out[VELD_WHY_NEXT_STRLEN])
 {
-    char port[32];
+    const char *config = f->is_member
+                             ? ""
+                             : ", and that its config names this machine's key (veld pubkey) "
+                               "and the same network secret, if any";
+    if (f->at_is_configured)
+        snprintf(out, VELD_WHY_NEXT_STRLEN,
+                 "see there that veld is up (veld status)%s, and that UDP port %u is open",
+                 config, f->at.port);
+    else
+        snprintf(out, VELD_WHY_NEXT_STRLEN, "see there that veld is up (veld status)%s",
+                 config);
+}
+
+/* What makes `who`, "a member", one that relays. */
+static void relay_next(const struct veld_why_facts *f, const char *before, const char *who,
+                       char out[VELD_WHY_NEXT_STRLEN])
+{
     snprintf(out, VELD_WHY_NEXT_STRLEN,
-             "see there that veld is up (veld status)%s and that %s is open",
-             f->is_member ? ""
-                          : ", that its config names this machine's key (veld pubkey) and the "
-                            "same network secret, if any,",
-             port_text(f, port));
+             f->has_coord ? "%slet %s relay: veld set --relay yes, there"
+                          : "%slet %s relay: relay = true in its config file, and in this "
+                            "one's [[peers]] for it",
+             before, who);
 }
 
 const char *veld_why_next(enum veld_why why, const struct veld_why_facts *f,
@@ -119,23 +125,24 @@ const char *veld_why_next(enum veld_why why, const struct veld_why_facts *f,
         [VELD_WHY_OFFLINE] = "start it there: sudo veld up",
         [VELD_WHY_UDP_BLOCKED] =
             "see that the firewall lets UDP out and its answers in: veld netcheck",
-        [VELD_WHY_RELAYS_REFUSE] = "on another reachable machine: veld set --relay yes",
         [VELD_WHY_RELAYS_FAIL] = "see on the relays and there: veld netcheck",
         [VELD_WHY_NO_ENDPOINT] =
             "it must call this machine first, or say where it is: give its "
             "endpoint in the config, or see there: veld netcheck",
-        [VELD_WHY_NO_COMMON] = "one has IPv4 alone and the other IPv6: on a machine with both, "
-                               "which relays then: veld set --relay yes",
     };
-    char port[32];
-    if (why == VELD_WHY_SILENT)
-        silent_next(f, out);
-    else if (why == VELD_WHY_NO_RELAY)
-        snprintf(out, VELD_WHY_NEXT_STRLEN,
-                 "see that %s is open there, or on a machine that others reach: veld set "
-                 "--relay yes",
-                 port_text(f, port));
-    else
-        snprintf(out, VELD_WHY_NEXT_STRLEN, "%s", nexts[why] ? nexts[why] : "");
+    switch (why) {
+    case VELD_WHY_SILENT: silent_next(f, out); break;
+    case VELD_WHY_RELAYS_REFUSE:
+        relay_next(f, "", "another machine that both reach", out);
+        break;
+    case VELD_WHY_NO_COMMON:
+        relay_next(f, "one has IPv4 alone and the other IPv6: ", "a machine with both", out);
+        break;
+    case VELD_WHY_NO_RELAY:
+        relay_next(f, "see here and there: veld netcheck; or ", "a machine that both reach",
+                   out);
+        break;
+    default: snprintf(out, VELD_WHY_NEXT_STRLEN, "%s", nexts[why] ? nexts[why] : "");
+    }
     return out;
 }

@@ -27,6 +27,7 @@ enum veld_why_presence { VELD_WHY_UNKNOWN, VELD_WHY_IS_ONLINE, VELD_WHY_IS_OFFLI
 /* What is known of a peer that is wanted and not reached. */
 struct veld_why_facts {
     bool is_member; /* of a network with a coord server or of a LAN: no config has to name it */
+    bool has_coord; /* of the network: relays are made by veld set, and not by the config */
     enum veld_why_presence presence;
     uint64_t last_seen_s;           /* by the coord server; 0: not known */
     bool hears_udp;                 /* there are sessions, or a STUN server answered last */
@@ -37,6 +38,7 @@ struct veld_why_facts {
     unsigned asked, ready, refused; /* circuits to it: not answered yet, and so on */
     uint8_t refusal;                /* of one that was refused: enum veld_circuit_refusal */
     struct veld_endpoint at;        /* where it was tried last; family 0: nowhere */
+    bool at_is_configured;          /* so it listens at that port; else it may be a NAT's */
 };
 
 enum veld_why veld_why(const struct veld_why_facts *f);

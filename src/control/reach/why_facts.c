@@ -41,6 +41,7 @@ void veld_why_look(const struct veld_control *c, uint32_t id, const struct veld_
     const struct veld_endpoint *at = &p->info.endpoint;
     *out = (struct veld_why_facts){
         .is_member = p->is_member || c->lan_mode,
+        .has_coord = c->mesh != NULL,
         .presence = p->offline  ? VELD_WHY_IS_OFFLINE
                     : p->online ? VELD_WHY_IS_ONLINE
                                 : VELD_WHY_UNKNOWN,
@@ -48,8 +49,12 @@ void veld_why_look(const struct veld_control *c, uint32_t id, const struct veld_
     };
     if (p->offline) /* which says it all */
         return;
-    if (!veld_endpoint_is_circuit(at))
+    if (!veld_endpoint_is_circuit(at)) {
         out->at = *at;
+        out->at_is_configured =
+            at->ip.family &&
+            veld_endpoint_equal(at, &veld_peer_list_get(&c->peers, id)->about->endpoint);
+    }
     look_at_candidates(c, id, at, out);
     look_at_stun(c, out);
     veld_relays_look(c, id, out);
