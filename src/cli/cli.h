@@ -60,5 +60,7 @@ extern const struct veld_cli_command veld_cmd_login, veld_cmd_join, veld_cmd_tok
 int veld_cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same with what a diag says. */
 int veld_cli_fail_diag(const struct veld_diag *diag);
+/* The command that runs, as it is typed, without its arguments: one may be a secret. Static. */
+const char *veld_cli_running(void);
 
 #endif

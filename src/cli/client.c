@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include "base/paths.h"
+#include "cli/cli.h"
 #include "cli/launch.h"
 
 #include <curl/curl.h>
@@ -54,8 +55,9 @@ static int fail_transfer(CURL *curl, CURLcode rc, const char *socket, struct vel
                          socket, other ? " --socket " : "", other ? socket : "");
     if (rc == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
         return veld_fail(diag, VELD_E_PERM,
-                         "permission denied on %s: run this with sudo, or join group veld",
-                         socket);
+                         "permission denied on %s; next: sudo veld%s%s %s, or join group veld",
+                         socket, other ? " --socket " : "", other ? socket : "",
+                         veld_cli_running());
     if (rc == CURLE_OPERATION_TIMEDOUT)
         return veld_fail(diag, VELD_E_LIMIT, "veld-daemon does not answer on %s; see its log",
                          socket);

@@ -59,7 +59,10 @@ int veld_down(const char *socket, struct veld_diag *diag)
 static int down(const struct veld_cli *cli)
 {
     struct veld_diag diag;
-    if (veld_down(cli->socket, &diag) < 0)
+    int rc = veld_down(cli->socket, &diag);
+    if (rc == VELD_E_NOENT)
+        return veld_cli_fail("veld is not running (nobody listens on %s)", cli->socket);
+    if (rc < 0)
         return veld_cli_fail_diag(&diag);
     puts("veld is down");
     return VELD_CLI_DONE;

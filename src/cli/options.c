@@ -88,6 +88,13 @@ static struct full_name full_name(const struct veld_cli_command *c)
     return f;
 }
 
+static struct full_name running;
+
+const char *veld_cli_running(void)
+{
+    return running.text;
+}
+
 /* ---- Help ---- */
 
 static void help_option(const struct veld_cli_option *o, FILE *stream)
@@ -287,8 +294,11 @@ static int parse_command(struct veld_cli *cli, const char **socket, int argc, ch
             return unknown_command(c, cli->args[0]);
         return parse_command(cli, socket, argc - optind, argv + optind);
     }
+    running = full_name(c);
     if (cli->n_args < c->min_args)
         return usage(c, "%s needs %s", full_name(c).text, c->arguments);
+    if (cli->n_args > 0 && c->max_args == 0)
+        return usage(c, "%s takes no arguments", full_name(c).text);
     if (cli->n_args > c->max_args) /* none is shown: one may be a secret */
         return usage(c, "%s takes no more than %d argument%s, and %d were given",
                      full_name(c).text, c->max_args, c->max_args == 1 ? "" : "s", cli->n_args);

@@ -84,6 +84,7 @@ static int read_count(const char *text, long *count)
 static int ping(const struct veld_cli *cli)
 {
     long count, answered = 0, relayed = 0, failed = 0;
+    struct veld_diag last = {0};
     if (read_count(cli->option[OPTION_COUNT], &count) < 0)
         return VELD_CLI_USAGE;
     while (count ? answered + failed < count
@@ -100,9 +101,13 @@ static int ping(const struct veld_cli *cli)
         failed++;
         if (rc != VELD_E_LIMIT && is_self(cli))
             return veld_cli_fail("%s is this machine", cli->args[0]);
-        veld_cli_fail_diag(&diag);
+        if (strcmp(diag.text, last.text) == 0)
+            veld_cli_fail("no answer");
+        else
+            veld_cli_fail_diag(&diag);
         if (rc != VELD_E_LIMIT)
             return VELD_CLI_FAILED;
+        last = diag;
     }
     if (!count && relayed == RELAYED_MAX)
         fprintf(

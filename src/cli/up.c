@@ -232,7 +232,9 @@ int veld_up_check_rights(struct veld_diag *diag)
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_ADMIN, 0, 0) == 1)
         return 0;
     return veld_fail(diag, VELD_E_PERM,
-                     "making a network interface needs root or CAP_NET_ADMIN; run with sudo");
+                     "making a network interface needs root or CAP_NET_ADMIN; run with sudo: "
+                     "sudo veld %s",
+                     veld_cli_running());
 }
 
 int veld_up_check_engine(const char *engine, struct veld_diag *diag)

@@ -77,6 +77,8 @@ int veld_routes_parse(const char *text, struct veld_prefix out[VELD_MEMBER_ROUTE
                       size_t *n, struct veld_diag *diag)
 {
     *n = 0;
+    if (strcmp(text, "none") == 0)
+        return 0;
     char *copy = strdup(text);
     if (!copy)
         return veld_fail(diag, VELD_E_NOMEM, "out of memory");

@@ -43,7 +43,7 @@ VELD_MUST_USE int veld_settings_parse(const char *path, const void *p, size_t le
 
 /* Values as people type them; on failure the sentence says what would be right. VELD_E_FORMAT. */
 VELD_MUST_USE int veld_settings_set_routes(struct veld_settings *s, const char *text,
-                                           struct veld_diag *diag); /* "A/N,B/M"; "": none */
+                                           struct veld_diag *diag); /* "A/N,B/M"; "none" */
 VELD_MUST_USE int veld_settings_set_listen(struct veld_settings *s, const char *text,
                                            struct veld_diag *diag); /* also ":PORT" */
 VELD_MUST_USE int veld_settings_set_interface(struct veld_settings *s, const char *text,

@@ -285,6 +285,7 @@ def test_a_name_that_is_taken(server, machine, mynet):
     second.login(server)
     line = second.fails("up", "--network", mynet, "--name", "first", root=True)
     assert "first is taken" in line and line.count("--name") == 1
+    assert "veld revoke first on the owner's" in line
 
 
 def test_routes_are_not_granted_unless_named(server, machine):
@@ -424,7 +425,7 @@ def test_a_member_gets_no_more_than_it_asks_for(server, machine, liar, mynet):
     assert granted.flags == 0
     told = ("second is a member already\n  routes     10.6.1.0/24; until now: 10.6.0.0/16, 10.7.0.0/16\n"
             "  may relay  no; until now: yes\n")
-    assert told in said and said.index(told) < said.index("let in: second")
+    assert told in said and said.index(told) < said.index("granted: second")
 
 
 def signed_network(name, owner=None):

@@ -271,8 +271,12 @@ Test(cli, help_and_usage)
         cr_expect_eq(run("%s --frobnicate", commands[i]), 2);
         says("--frobnicate: unknown option");
         cr_expect_eq(run("%s a b c", commands[i]), 2);
-        says("no more than");
+        says("takes no ");
     }
+    cr_assert_eq(run("ping a b"), 2);
+    says("ping takes no more than 1 argument, and 2 were given; see: veld ping --help\n");
+    cr_assert_eq(run("status a"), 2);
+    says("status takes no arguments; see: veld status --help\n");
     cr_assert_eq(run("%s", ""), 2);
     cr_assert_eq(run("stauts"), 2);
     says("\"stauts\" is no command (did you mean \"veld status\"?); see: veld --help\n");
@@ -303,13 +307,13 @@ Test(cli, a_build_without_the_coord_mode_says_so)
 
 Test(cli, without_a_daemon)
 {
-    static const char *const commands[] = {"status", "down",  "peers", "peers --dump",
+    static const char *const commands[] = {"status", "peers", "peers --dump",
                                            "ping b", "rekey", "pubkey"};
     for (size_t i = 0; i < VELD_ARRAY_LEN(commands); i++) {
         cr_expect_eq(run("%s", commands[i]), 1);
         says("veld is not running");
         says("sudo veld --socket ");
-        says(i == 6 ? " up, or name the file of an identity, as in: veld pubkey " : " up\n");
+        says(i == 5 ? " up, or name the file of an identity, as in: veld pubkey " : " up\n");
     }
     cr_assert_eq(run("version"), 0);
     cr_assert_str_eq(output, "veld " VELD_VERSION " (protocol 1)\n");
@@ -414,6 +418,8 @@ Test(cli_served, ping)
                              "pong from far (10.0.0.9) via direct 192.0.2.9:5 in 1.2ms\n");
     cr_assert_eq(run("ping lost -c 1"), 1);
     cr_assert_str_eq(output, "veld: no answer from lost\n");
+    cr_assert_eq(run("ping lost -c 2"), 1);
+    cr_assert_str_eq(output, "veld: no answer from lost\nveld: no answer\n", "told once");
 }
 
 Test(cli_served, rekey)
@@ -454,7 +460,7 @@ Test(cli_served, permission_denied)
         if (access(getenv("VELD_BIN"), X_OK) < 0)
             _exit(77);
         int rc = run("status");
-        _exit(rc == 1 && strstr(output, "run this with sudo, or join group veld") ? 0 : 1);
+        _exit(rc == 1 && strstr(output, " status, or join group veld\n") ? 0 : 1);
     }
     int status;
     waitpid(pid, &status, 0);
@@ -471,6 +477,7 @@ Test(cli_served, down_returns_when_the_process_is_gone)
     server = 0;
     cr_assert_eq(run("down"), 1);
     says("veld is not running");
+    cr_assert_null(strstr(output, "start it"));
 }
 
 Test(cli_served, up_when_up_already)

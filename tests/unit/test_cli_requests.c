@@ -55,6 +55,26 @@ Test(cli_requests, read_and_found_by_their_code)
     cr_assert_str_eq(found->request.name, "one");
     cr_assert_eq(veld_requests_find(&r, "0000-0000", &found, &diag), VELD_E_NOENT);
     cr_assert_null(found);
+    cr_assert_not_null(strstr(diag.text, "nobody with the code \"0000-0000\""));
+}
+
+Test(cli_requests, a_name_lets_nobody_in_and_tells_the_code)
+{
+    const struct veld_waiting_request *found;
+    char command[64];
+    ask(0, 1, "one", 10);
+    ask(1, 2, "two", 10);
+    ask(2, 3, "two", 10);
+    cr_assert_eq(veld_requests_read(&r, blobs, 3, t.network.id), 0);
+    cr_assert_eq(veld_requests_find(&r, "One", &found, &diag), VELD_E_NOENT);
+    cr_assert_null(found);
+    snprintf(command, sizeof command, "one waits with code %s;", r.list[0].code);
+    cr_assert_not_null(strstr(diag.text, command), "%s", diag.text);
+    snprintf(command, sizeof command, "veld approve %s", r.list[0].code);
+    cr_assert_not_null(strstr(diag.text, command), "%s", diag.text);
+    cr_assert_eq(veld_requests_find(&r, "two", &found, &diag), VELD_E_NOENT);
+    cr_assert_not_null(strstr(diag.text, "2 machines wait under the name two"), "%s",
+                       diag.text);
 }
 
 /* A server may still have, or show, what a machine asked before. */

@@ -102,6 +102,8 @@ Test(profile_settings, routes_are_bounded_and_may_be_none)
     cr_assert_eq(settings.n_routes, VELD_MEMBER_ROUTES_MAX);
     strcat(text, "10.200.0.0/16");
     cr_assert_eq(veld_settings_set_routes(&settings, text, &diag), VELD_E_FORMAT);
+    cr_assert_eq(veld_settings_set_routes(&settings, "none", &diag), 0);
+    cr_assert_eq(settings.n_routes, 0);
     cr_assert_eq(veld_settings_set_routes(&settings, "", &diag), 0);
     cr_assert_eq(settings.n_routes, 0);
 }

@@ -204,13 +204,13 @@ static void tell_again(const struct veld_membership *before, const struct veld_m
     free(gets);
 }
 
-static void tell_let_in(const struct approving *a, const struct veld_waiting_request *w,
-                        const struct veld_membership *m)
+static void tell_done(const struct approving *a, const char *done,
+                      const struct veld_waiting_request *w, const struct veld_membership *m)
 {
     const struct veld_join_request *r = &w->request;
     char text[VELD_NETWORK_TEXT_STRLEN], key[VELD_PUBKEY_STRLEN];
     veld_pubkey_format(m->member, key);
-    printf("let in: %s%s\n", m->name, m->flags & VELD_MEMBER_ADMIN ? ", as an admin" : "");
+    printf("%s: %s%s\n", done, m->name, m->flags & VELD_MEMBER_ADMIN ? ", as an admin" : "");
     printf("  %-11s%s\n", "key", key);
     printf("  %-11s%s, fingerprint %s (compare: it shows the same)\n", "network",
            a->admin.network.name, veld_network_text(a->admin.network.id, text));
@@ -252,6 +252,7 @@ static int approve_one(struct approving *a, const struct veld_waiting_request *w
         rc = draft(a, &w->request, &members, &m, diag);
     const struct veld_membership *before =
         rc == 0 ? veld_members_by_key(&members, w->request.member) : NULL;
+    const char *done = before ? "granted" : "let in";
     if (before)
         tell_again(before, &m);
     veld_members_clear(&members);
@@ -262,7 +263,7 @@ static int approve_one(struct approving *a, const struct veld_waiting_request *w
                 : answer(a, w, &chain, diag);
     veld_blob_clear(&chain);
     if (rc == 0)
-        tell_let_in(a, w, &m);
+        tell_done(a, done, w, &m);
     return rc;
 }
 

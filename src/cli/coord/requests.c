@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void take(struct veld_requests *r, const struct veld_blob *bytes,
                  const uint8_t network_id[32])
@@ -41,6 +42,33 @@ void veld_requests_clear(struct veld_requests *r)
     *r = (struct veld_requests){0};
 }
 
+/* Its name proves nothing, and lets nobody in: the code is what both sides compare. */
+static int fail_no_code(const struct veld_requests *r, const char *typed,
+                        struct veld_diag *diag)
+{
+    const struct veld_waiting_request *named = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        if (strcasecmp(typed, r->list[i].request.name) != 0)
+            continue;
+        named = &r->list[i];
+        n++;
+    }
+    if (n > 1)
+        return veld_fail(diag, VELD_E_NOENT,
+                         "%zu machines wait under the name %s; see their codes: veld approve",
+                         n, named->request.name);
+    if (n == 1)
+        return veld_fail(diag, VELD_E_NOENT,
+                         "%s waits with code %s; to let it in, if it shows the same: veld "
+                         "approve %s",
+                         named->request.name, named->code, named->code);
+    return veld_fail(diag, VELD_E_NOENT,
+                     "nobody with the code \"%.40s\" waits to be let in; see who does: veld "
+                     "approve",
+                     typed);
+}
+
 int veld_requests_find(const struct veld_requests *r, const char *typed,
                        const struct veld_waiting_request **out, struct veld_diag *diag)
 {
@@ -54,11 +82,7 @@ int veld_requests_find(const struct veld_requests *r, const char *typed,
         n++;
     }
     if (n == 0)
-        return veld_fail(
-            diag, VELD_E_NOENT,
-            "nobody with the code \"%.40s\" waits to be let in; see who does: veld "
-            "approve",
-            typed);
+        return fail_no_code(r, typed, diag);
     if (n > 1)
         return veld_fail(
             diag, VELD_E_STATE,

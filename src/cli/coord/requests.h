@@ -25,8 +25,9 @@ VELD_MUST_USE int veld_requests_read(struct veld_requests *out, const struct vel
                                      size_t n, const uint8_t network_id[32]);
 void veld_requests_clear(struct veld_requests *r);
 /*
- * The one whose code is typed; borrowed. VELD_E_NOENT; VELD_E_STATE when there are
- * several: somebody has searched for a key that has the code of another's.
+ * The one whose code is typed; borrowed. VELD_E_NOENT, also for a name, whose code is told;
+ * VELD_E_STATE when there are several: somebody has searched for a key that has the code of
+ * another's.
  */
 VELD_MUST_USE int veld_requests_find(const struct veld_requests *r, const char *typed,
                                      const struct veld_waiting_request **out,
