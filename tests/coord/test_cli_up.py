@@ -341,8 +341,15 @@ def test_routes_that_wait_for_approval_are_shown_as_such(server, machine):
     process.stdout.close()
     said = second.veld("set").stdout
     assert f"waiting for approval {code};" in said and f"approve {code} --routes 10.5.0.0/16" in said
+    second.veld("set", "--accept-routes", "no")
+    assert second.file("request").exists(), "it still waits"
+    request = second.file("request").read_bytes()
     second.file("request").unlink()
     assert "not all allowed; ask with: veld set --routes 10.5.0.0/16\n" in second.veld("set").stdout
+    second.file("request").write_bytes(request)
+    assert "is withdrawn" in second.veld("set", "--routes", "none").stdout
+    assert not second.file("request").exists()
+    assert "approval" not in second.veld("set", "--routes", "none").stdout
 
 
 def test_what_to_do_where_nobody_can_approve(server, machine, mynet):

@@ -77,7 +77,9 @@ def test_an_approval_that_nobody_waits_for_any_more_is_taken_up(mesh):
                       "it asks")[1]
     asks.kill()
     health = lambda: " ".join(mesh["second"].status()["health"])
-    eventually(lambda: f"{LAN} is not offered yet" in health(), health, 20)
+    waits = lambda: (f"{LAN} is not offered yet" in health()
+                     and f"veld approve {code} --routes {LAN}" in health())
+    eventually(waits, health, 20)
     mesh["first"].veld("approve", code, "--routes", LAN)
     mesh.sees("first", "second", routes=[LAN], timeout=25)
     mesh.reaches("first", "192.168.77.9")
@@ -87,6 +89,18 @@ def test_an_approval_that_nobody_waits_for_any_more_is_taken_up(mesh):
     mesh.down("second")
     mesh.up("second")
     mesh.sees("first", "second", routes=[LAN])
+
+
+def test_a_request_that_is_withdrawn_is_waited_for_no_more(mesh):
+    mesh["second"].veld("join", mesh.token())
+    asks = mesh["second"].spawn(VELD, "set", "--routes", LAN)
+    eventually(lambda: "veld approve" in asks.out() + asks.err(), "it asks")
+    asks.kill()
+    health = lambda: " ".join(mesh["second"].status()["health"])
+    eventually(lambda: f"{LAN} is not offered yet" in health(), health, 20)
+    assert "is withdrawn" in mesh["second"].veld("set", "--routes", "none").stdout
+    assert "is not offered yet" not in health(), "at once"
+    mesh.healthy("second")
 
 
 def test_no_route_that_takes_this_machines_own_traffic(mesh):

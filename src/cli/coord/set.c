@@ -23,19 +23,24 @@ enum {
     OPTION_STATE_DIR,
 };
 
-/* What others do not take from this machine yet. */
-static void print_approval(const struct veld_entry *e)
+static bool has_asked(const struct veld_entry *e)
 {
     struct veld_blob request = {0};
     struct veld_diag ignored;
-    char code[VELD_JOIN_CODE_STRLEN], grants[VELD_ENTRY_GRANTS_STRLEN];
-    if (veld_entry_is_allowed(e))
-        return;
     bool asked = veld_profile_read(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST,
                                    VELD_SIGNED_MAX, &request, &ignored) == 0;
     veld_blob_clear(&request);
+    return asked;
+}
+
+/* What others do not take from this machine yet. */
+static void print_approval(const struct veld_entry *e)
+{
+    char code[VELD_JOIN_CODE_STRLEN], grants[VELD_ENTRY_GRANTS_STRLEN];
+    if (veld_entry_is_allowed(e))
+        return;
     veld_join_code(e->network.id, e->machine->id->pub, code);
-    if (asked)
+    if (has_asked(e))
         printf("  %-14swaiting for approval %s; on the owner's machine or an admin's: veld "
                "approve %s%s\n",
                "", code, code, veld_entry_grants(e, grants));
@@ -81,15 +86,29 @@ static int load(struct veld_entry *e, struct veld_diag *diag)
     return rc < 0 ? rc : veld_settings_load(dir, e->network_name, &e->settings, diag);
 }
 
+/* What was asked for is not wanted any more. The server forgets it by itself. */
+static int withdraw(const struct veld_entry *e, struct veld_diag *diag)
+{
+    if (!has_asked(e))
+        return 0;
+    int rc =
+        veld_profile_unlink(e->machine->state_dir, e->network_name, VELD_PROFILE_REQUEST, diag);
+    if (rc == 0)
+        puts("the request that waited is withdrawn; veld approve lists it for a day at most");
+    return rc;
+}
+
 /* What the membership does not allow needs a new one. */
 static int change(struct veld_entry *e, const struct veld_wish *w, struct veld_diag *diag)
 {
     int rc = veld_wish_apply(w, &e->settings, diag);
     if (rc < 0)
         return rc;
-    if ((!w->routes && !w->relay) || veld_entry_is_allowed(e))
-        return veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
-    return veld_enter_for_more(e, diag);
+    bool allowed = veld_entry_is_allowed(e);
+    if ((w->routes || w->relay) && !allowed)
+        return veld_enter_for_more(e, diag);
+    rc = veld_settings_save(e->machine->state_dir, e->network_name, &e->settings, diag);
+    return rc == 0 && allowed ? withdraw(e, diag) : rc;
 }
 
 static void tell_changed(const struct veld_cli *cli, const struct veld_entry *e)
@@ -148,8 +167,7 @@ const struct veld_cli_command veld_cmd_set = {
         "Without options: shows the settings. Routes that the membership does not allow yet,\n"
         "and relaying, have to be approved (veld approve CODE --routes ... --relay), unless\n"
         "the owner's key is here.\n",
-    .options = {{"routes", '\0', "NET,NET",
-                 "networks behind this machine, offered; \"\" for none"},
+    .options = {{"routes", '\0', "NET,NET", "networks behind this machine, offered; or none"},
                 {"accept-routes", '\0', "yes|no", "use what others offer"},
                 {"listen", '\0', "ADDR:PORT", "where to listen"},
                 {"interface", '\0', "IF", "the interface"},

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "trust/join_request.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ASK_GAP_S 15
@@ -20,6 +21,23 @@ static bool is_ours(const struct veld_mesh *m, const struct veld_join_request *r
            strcmp(r->name, m->profile.membership.name) == 0;
 }
 
+/* The command that allows all of it; where that would be too long, the one that lists them. */
+static void note_approval(struct veld_mesh *m, const struct veld_join_request *r)
+{
+    char code[VELD_JOIN_CODE_STRLEN], route[VELD_PREFIX_STRLEN];
+    const size_t size = sizeof m->asked_approval;
+    veld_join_code(r->network_id, r->member, code);
+    size_t len = (size_t)snprintf(m->asked_approval, size, "veld approve %s", code);
+    for (size_t i = 0; len < size && i < r->n_routes; i++)
+        len +=
+            (size_t)snprintf(m->asked_approval + len, size - len, "%s%s",
+                             i ? "," : " --routes ", veld_prefix_format(&r->routes[i], route));
+    if (len < size && r->relay)
+        len += (size_t)snprintf(m->asked_approval + len, size - len, " --relay");
+    if (len >= size)
+        strcpy(m->asked_approval, "veld approve");
+}
+
 /* Does it ask for what this machine's membership does not allow? Notes what. */
 static bool asks_for_more(struct veld_mesh *m, const struct veld_blob *request)
 {
@@ -27,6 +45,7 @@ static bool asks_for_more(struct veld_mesh *m, const struct veld_blob *request)
     struct veld_join_request r;
     if (veld_join_request_read(request->p, request->len, &r) < 0 || !is_ours(m, &r))
         return false;
+    note_approval(m, &r);
     m->asked_relay = r.relay && !(may->flags & VELD_MEMBER_RELAY);
     m->asked_route = (struct veld_prefix){0};
     for (size_t i = 0; i < r.n_routes; i++) {
@@ -38,18 +57,30 @@ static bool asks_for_more(struct veld_mesh *m, const struct veld_blob *request)
     return m->asked_relay;
 }
 
+static void read_request(struct veld_mesh *m, struct veld_blob *out)
+{
+    struct veld_diag ignored;
+    m->asks = veld_profile_read(m->state_dir, m->config->network, VELD_PROFILE_REQUEST,
+                                VELD_SIGNED_MAX, out, &ignored) == 0 &&
+              asks_for_more(m, out);
+}
+
+void veld_mesh_look_at_request(struct veld_mesh *m)
+{
+    struct veld_blob request = {0};
+    read_request(m, &request);
+    veld_blob_clear(&request);
+}
+
 void veld_mesh_ask_after_request(struct veld_mesh *m)
 {
     struct veld_blob request = {0};
-    struct veld_diag diag;
     uint64_t now_ns = veld_clock_mono_ns();
     if (m->self_revoked || !veld_link_is_connected(m->link) ||
         (m->asked_ns && now_ns - m->asked_ns < ASK_GAP_S * VELD_NS_PER_S))
         return;
     m->asked_ns = now_ns;
-    int rc = veld_profile_read(m->state_dir, m->config->network, VELD_PROFILE_REQUEST,
-                               VELD_SIGNED_MAX, &request, &diag);
-    m->asks = rc == 0 && asks_for_more(m, &request);
+    read_request(m, &request);
     if (m->asks && veld_link_send_join(m->link, &request) < 0)
         veld_debug("the coord server is asked after the request later");
     veld_blob_clear(&request);

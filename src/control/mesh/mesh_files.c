@@ -211,6 +211,7 @@ int veld_mesh_reload(struct veld_mesh *m, struct veld_diag *diag)
     rc = veld_settings_load(m->state_dir, network, &s, diag);
     if (rc == 0)
         rc = take_reloaded(m, &p, &s, diag);
+    veld_mesh_look_at_request(m);
     veld_profile_clear(&p);
     return rc;
 }

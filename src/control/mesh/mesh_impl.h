@@ -32,6 +32,7 @@
 #define VELD_MESH_COORD_ADDRS_MAX  16
 #define VELD_MESH_ROUTES_SHOWN_MAX 256
 #define VELD_MESH_HEALTH_MAX       12
+#define VELD_MESH_APPROVAL_STRLEN  512
 
 /* A member that is a peer. */
 struct veld_mesh_peer {
@@ -73,7 +74,8 @@ struct veld_mesh {
     bool asks;
     bool asked_relay;               /* which is not allowed yet */
     struct veld_prefix asked_route; /* the first that is not allowed yet; family 0: none */
-    uint64_t asked_ns;              /* 0: not yet */
+    char asked_approval[VELD_MESH_APPROVAL_STRLEN]; /* "veld approve CODE --routes ..." */
+    uint64_t asked_ns;                              /* 0: not yet */
 
     /* Handing the list on; mesh_revoked.c. */
     struct veld_spread *spread;
@@ -170,6 +172,8 @@ VELD_MUST_USE int veld_mesh_sign_record(void *ctx, struct veld_blob *out, struct
 bool veld_mesh_on_registered(void *ctx, const struct veld_registered *r);
 
 /* mesh_asked.c */
+/* The request in the folder was filed or withdrawn: what is said of it follows at once. */
+void veld_mesh_look_at_request(struct veld_mesh *m);
 /* Whatever waits in the folder; not too often. */
 void veld_mesh_ask_after_request(struct veld_mesh *m);
 void veld_mesh_on_answer(void *ctx, enum veld_coord_join state, const struct veld_blob *chain);

@@ -77,10 +77,9 @@ static void say_of_self(struct health *h)
     bool asks_relay = m->asks && m->asked_relay;
     if (asks_route)
         say(h,
-            "%s is not offered yet: its approval is waited for, by veld approve at the owner's "
-            "or "
-            "an admin's machine, and is taken up when it comes",
-            veld_prefix_format(&m->asked_route, route));
+            "%s is not offered yet: its approval is waited for; on the owner's machine or an "
+            "admin's: %s",
+            veld_prefix_format(&m->asked_route, route), m->asked_approval);
     else if (m->record.n_routes < m->config->n_routes)
         say(h,
             "%zu of %zu routes are not offered, since this machine's membership does not allow "
@@ -88,9 +87,9 @@ static void say_of_self(struct health *h)
             m->config->n_routes - m->record.n_routes, m->config->n_routes);
     if (asks_relay)
         say(h,
-            "this machine does not relay yet: its approval is waited for, by veld approve %s "
-            "--relay at the owner's or an admin's machine, and is taken up when it comes",
-            m->profile.membership.name);
+            "this machine does not relay yet: its approval is waited for; on the owner's "
+            "machine or an admin's: %s",
+            m->asked_approval);
     else if (m->config->relay && !(m->profile.membership.flags & VELD_MEMBER_RELAY))
         say(h,
             "this machine is to relay for others, which its membership does not allow; ask for "
