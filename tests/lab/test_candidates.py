@@ -6,8 +6,10 @@
 
 Each box maps its member's port to another, whatever the destination, and lets in answers only.
 """
+import json
+
 import pytest
-from coord import Coord
+from coord import NETWORK, Coord
 from nat import ruleset
 from net import Net, eventually
 
@@ -86,4 +88,21 @@ def test_another_address_of_a_member_is_told_to_the_others(neighbours):
     assert neighbours.peer("b", "a")["endpoint"] == f"{new}:51820"
     told = a.veld("netcheck").stdout
     assert "Coord server:          203.0.113.1:50051 answers in " in told, told
+    assert "Relays:                none\n" in told, told
     a.sh(f"ip addr del {new}/24 dev eth0; ip addr add {old}/24 dev eth0")
+
+
+def test_stun_servers_of_a_config_file_are_asked_in_a_network_too(neighbours):
+    b = neighbours["b"]
+    told = b.veld("netcheck").stdout
+    assert "stun_servers, beside [coord]" in told, told
+    neighbours.down("b")
+    names = ["203.0.113.1:3478", "203.0.113.2:3478"]
+    b.sh("mkdir -p /etc/veld; cat > /etc/veld/config.toml",
+         input=f'stun_servers = {names}\n[coord]\nnetwork = "{NETWORK}"\n'.replace("'", '"'))
+    try:
+        b.veld("up")
+        asked = json.loads(b.veld("netcheck", "--json", check=False).stdout)["stun_servers"]
+        assert [s["address"] for s in asked] == names, asked
+    finally:
+        b.sh("rm -r /etc/veld")
