@@ -212,9 +212,9 @@ bool veld_call_name_is_free(struct veld_coord_call *c, const char *name, const u
     veld_pubkey_format(other->p, key);
     veld_call_fail(c, VELD_CODE_ALREADY_EXISTS,
                    "the name %s is taken, by key %s; choose another with --name. If that is "
-                   "this machine before it was reinstalled: veld revoke %s on the owner's "
+                   "this machine before it was reinstalled: veld revoke NAME on the owner's "
                    "first",
-                   name, key, name);
+                   name, key);
     return false;
 }
 
